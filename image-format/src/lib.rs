@@ -1,0 +1,21 @@
+//! What a Bascule image is: digests, chunking, index, manifest, verity tree, disk layout, boot record and its state
+//! machine. No network.
+//!
+//! Layout of the crate: `digest`, `name`, `slot` are the words; `manifest`, `pin` are what gets signed; the other modules
+//! each hold one on-disk or on-wire format together with its parser.
+
+pub mod digest;
+pub mod manifest;
+pub mod name;
+pub mod pin;
+pub mod slot;
+
+pub use digest::{ChunkId, ObjectId, Sha256};
+pub use manifest::Manifest;
+pub use name::{Group, ImageName, NodeId, Role, Version};
+pub use slot::Slot;
+
+/// Size of a block in bytes: the unit of chunk boundaries, of dm-verity and of EROFS file alignment.
+///
+/// Every stored index and every slot layout depends on it.
+pub const BLOCK: u64 = 4096;
