@@ -1,1 +1,24 @@
-fn main() {}
+//! `imgtool`: builds images, signs them, publishes them and pins groups of nodes to them.
+//!
+//! `main` parses, dispatches, and prints an error with its whole chain once. One verb is one file below `verbs`.
+
+mod cli;
+mod fsutil;
+mod repo;
+mod ui;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let (command, context) = cli::Cli::parse().split();
+    match verbs::run(&command, &context) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            context.ui.error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

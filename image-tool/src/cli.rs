@@ -1,0 +1,98 @@
+//! The command line: options that every verb has, and the list of verbs.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand};
+
+use crate::ui::Ui;
+use crate::verbs;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const EXAMPLES: &str = "\
+Examples:
+  imgtool init --remote http://boot.example:7081 --token-file admin.token
+  imgtool build ha --version 1
+  imgtool sign ha@1
+  imgtool publish ha@1
+  imgtool pin cluster ha@1
+  imgtool assign --default cluster
+  imgtool diff ha@1 ha@2";
+
+/// Build, sign, publish and pin immutable OS images for cluster nodes.
+#[derive(Debug, Parser)]
+#[command(name = "imgtool", version, styles = STYLES, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// The repository directory: keys, builds and the local store
+    #[arg(long, global = true, env = "BASCULE_REPO", value_name = "DIR", default_value = "bascule")]
+    #[arg(help_heading = "Global options")]
+    repo: PathBuf,
+
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true, help_heading = "Global options")]
+    json: bool,
+
+    /// When to use colours (NO_COLOR is honoured)
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    #[arg(help_heading = "Global options")]
+    color: Color,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What every verb gets besides its own arguments.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The repository directory, which may not exist yet.
+    pub(crate) repo: PathBuf,
+    /// Where results and remarks go.
+    pub(crate) ui: Ui,
+}
+
+impl Cli {
+    /// Applies the colour choice and separates the verb from what all verbs share.
+    pub(crate) fn split(self) -> (Command, Context) {
+        match self.color {
+            Color::Auto => {}
+            Color::Always => anstream::ColorChoice::Always.write_global(),
+            Color::Never => anstream::ColorChoice::Never.write_global(),
+        }
+        (self.command, Context { repo: self.repo, ui: Ui::new(self.json) })
+    }
+}
+
+/// The verbs, in the order in which they are used.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(verbs::init::Args),
+    Build(verbs::build::Args),
+    Sign(verbs::sign::Args),
+    Publish(verbs::publish::Args),
+    Pull(verbs::pull::Args),
+    Pin(verbs::pin::Args),
+    Unpin(verbs::unpin::Args),
+    Assign(verbs::assign::Args),
+    Unassign(verbs::unassign::Args),
+    List(verbs::list::Args),
+    Inspect(verbs::inspect::Args),
+    Diff(verbs::diff::Args),
+    Verify(verbs::verify::Args),
+    #[command(visible_alias = "status")]
+    Nodes(verbs::nodes::Args),
+    Key(verbs::key::Args),
+    Completions(verbs::completions::Args),
+    Man(verbs::man::Args),
+}
