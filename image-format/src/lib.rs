@@ -4,11 +4,16 @@
 //! Layout of the crate: `digest`, `name`, `slot` are the words; `manifest`, `pin` are what gets signed; the other modules
 //! each hold one on-disk or on-wire format together with its parser.
 
+pub mod chunker;
+pub mod codec;
 pub mod digest;
+pub mod document;
+pub mod index;
 pub mod manifest;
 pub mod name;
 pub mod pin;
 pub mod slot;
+pub mod verity;
 
 pub use digest::{ChunkId, ObjectId, Sha256};
 pub use manifest::Manifest;

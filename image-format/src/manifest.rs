@@ -4,8 +4,15 @@
 //! SHA-256 of those bytes is the image's identity. Reading is strict: unknown fields are refused, because an old agent
 //! must not run an image whose requirements it does not understand.
 
+mod check;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::check::{
+    BIOS_MAX, CHECKS_MAX, CMDLINE_MAX, ETC_STATE_MAX, FILES_MAX, INITRAMFS_MAX, KERNEL_MAX, PACKAGES_MAX,
+    ROOT_MAX,
+};
+use crate::document::{Document, DocumentError};
 use crate::{ImageName, ObjectId, Sha256};
 
 /// Largest manifest read, in bytes. A larger one is refused before parsing (endless data).
@@ -58,6 +65,37 @@ pub struct Manifest {
     pub packages: Vec<Package>,
     /// The list of files in the root with their digests (zstd, one JSON object a line); for comparison only.
     pub files: ObjectRef,
+}
+
+impl Manifest {
+    /// Reads a manifest from bytes that anybody may have sent.
+    ///
+    /// # Errors
+    /// [`DocumentError`]: larger than [`MANIFEST_MAX`], not strict JSON, unknown or missing fields, values out of range.
+    pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
+        Self::read(bytes)
+    }
+
+    /// The canonical bytes; their SHA-256 is the image's identity. Refuses what [`Manifest::parse`] would refuse.
+    ///
+    /// # Errors
+    /// As [`Manifest::validate`], and [`DocumentError::Json`] when the bytes would exceed [`MANIFEST_MAX`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>, DocumentError> {
+        self.write()
+    }
+
+    /// Checks every rule beyond the shape: sizes, ranges, characters.
+    ///
+    /// # Errors
+    /// [`DocumentError::Field`] names the first field that is not acceptable.
+    pub fn validate(&self) -> Result<(), DocumentError> {
+        self.check()
+    }
+
+    /// The objects of this image besides the chunks that its index lists, each with the name of the artifact.
+    pub fn objects(&self) -> impl Iterator<Item = (&'static str, ObjectRef)> {
+        check::objects(self)
+    }
 }
 
 /// The root file system: an EROFS image and its verity parameters.

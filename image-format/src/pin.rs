@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::document::{Document, DocumentError};
 use crate::{Group, ImageName, NodeId, Sha256};
 
 /// The value of `format` that this code reads and writes.
@@ -37,6 +38,35 @@ pub struct Pin {
     pub stable: PinnedImage,
     /// Consent to overwrite a disk that holds something else; without it only a blank disk is laid out.
     pub disk: Option<DiskConsent>,
+}
+
+impl Pin {
+    /// Reads a pin from bytes that anybody may have sent.
+    ///
+    /// # Errors
+    /// [`DocumentError`]: larger than [`PIN_MAX`], not strict JSON, unknown or missing fields, values out of range.
+    pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
+        Self::read(bytes)
+    }
+
+    /// The canonical bytes. Refuses what [`Pin::parse`] would refuse.
+    ///
+    /// # Errors
+    /// [`DocumentError::Field`] names the first field that is not acceptable.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, DocumentError> {
+        self.write()
+    }
+}
+
+impl Document for Pin {
+    const WHAT: &'static str = "pin";
+    const MAX: u64 = PIN_MAX;
+
+    fn check(&self) -> Result<(), DocumentError> {
+        Self::rule(self.format == PIN_FORMAT, "format", PIN_FORMAT, self.format)?;
+        let disk = self.disk.as_ref().map(|consent| consent.disk.as_str());
+        disk.map_or(Ok(()), |disk| Self::text("disk.disk", disk, 128))
+    }
 }
 
 /// An image as a pin names it.
@@ -77,8 +107,34 @@ impl Assignments {
         Self { format: PIN_FORMAT, default: None, nodes: BTreeMap::new() }
     }
 
+    /// Reads assignments from bytes that anybody may have sent.
+    ///
+    /// # Errors
+    /// [`DocumentError`]: larger than [`ASSIGNMENTS_MAX`], not strict JSON (a node listed twice), unknown or missing
+    /// fields, another format.
+    pub fn parse(bytes: &[u8]) -> Result<Self, DocumentError> {
+        Self::read(bytes)
+    }
+
+    /// The canonical bytes. Refuses what [`Assignments::parse`] would refuse.
+    ///
+    /// # Errors
+    /// [`DocumentError`]: another format, or more nodes than [`ASSIGNMENTS_MAX`] bytes hold.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, DocumentError> {
+        self.write()
+    }
+
     /// The group of `node`.
     pub fn group_of(&self, node: &NodeId) -> Option<&Group> {
         self.nodes.get(node).or(self.default.as_ref())
+    }
+}
+
+impl Document for Assignments {
+    const WHAT: &'static str = "assignments";
+    const MAX: u64 = ASSIGNMENTS_MAX;
+
+    fn check(&self) -> Result<(), DocumentError> {
+        Self::rule(self.format == PIN_FORMAT, "format", PIN_FORMAT, self.format)
     }
 }

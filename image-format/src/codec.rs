@@ -1,0 +1,191 @@
+//! How a chunk is stored: one zstd frame, or as it is where compression does not gain.
+//!
+//! The index tells them apart: a stored length equal to the plain length means stored as it is. A frame is strictly smaller.
+//!
+//! A frame is decoded only if it is exactly what [`encode`] makes (RFC 8878, section 3.1.1): zstd magic, no dictionary,
+//! content size present and equal to the expected length, window at most [`WINDOW_LOG_MAX`], no checksum (BLAKE3 covers the
+//! bytes), nothing behind it. So neither skippable frames nor several frames nor a size that lies reach the decompressor,
+//! and it writes into a buffer of exactly the expected length. The caller has checked the stored digest before.
+
+use std::cell::RefCell;
+use std::io;
+
+use zstd::zstd_safe;
+
+use crate::index::CHUNK_MAX;
+
+/// Compression level. On the 2-core reference machine see the crate's documentation for the numbers behind the choice.
+///
+/// Changing it changes the stored digests of chunks, but not what nodes have: they compare plain digests.
+pub const LEVEL: i32 = 6;
+
+/// Largest window of a frame, as a power of two (8 MiB, RFC 9659). Frames of [`encode`] need no more than one chunk.
+pub const WINDOW_LOG_MAX: u32 = 23;
+
+/// A frame must save at least one part in this many, or the chunk is stored as it is: it is faster to read.
+const GAIN: usize = 32;
+
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Why stored bytes are not the chunk that the index promises.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// The index promises a plain length that no chunk has.
+    #[error("chunk: expected a plain length of 1 to {CHUNK_MAX} bytes, found {found}")]
+    PlainLen {
+        /// Length promised.
+        found: usize,
+    },
+    /// More stored bytes than plain ones.
+    #[error("chunk: expected at most {max} stored bytes, found {found}")]
+    StoredLen {
+        /// Plain length.
+        max: usize,
+        /// Stored bytes.
+        found: usize,
+    },
+    /// Not the one kind of frame that is accepted.
+    #[error("chunk: zstd frame: expected {expected}, found {found}")]
+    Frame {
+        /// What would be accepted.
+        expected: &'static str,
+        /// What was found.
+        found: String,
+    },
+    /// The decompressor refused the content.
+    #[error("chunk: zstd decompression failed")]
+    Corrupt(#[source] io::Error),
+    /// The frame ended before the promised length.
+    #[error("chunk: expected {expected} plain bytes, found {found}")]
+    Short {
+        /// Plain length promised.
+        expected: usize,
+        /// Plain length decoded.
+        found: usize,
+    },
+}
+
+/// The stored form of a chunk: a zstd frame, or the plain bytes themselves when that does not gain.
+pub fn encode(plain: &[u8]) -> Vec<u8> {
+    thread_local! {
+        // A compression context is a megabyte; making one for every chunk would halve the speed.
+        static ENCODER: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    }
+    let frame = ENCODER.with_borrow_mut(|slot| {
+        let encoder = match slot.take() {
+            Some(encoder) => slot.insert(encoder),
+            None => slot.insert(zstd::bulk::Compressor::new(LEVEL)?),
+        };
+        encoder.compress(plain)
+    });
+    match frame {
+        Ok(frame) if frame.len() + plain.len().div_ceil(GAIN) <= plain.len() => frame,
+        // zstd fails only for want of memory; the plain bytes are always a correct stored form.
+        Ok(_) | Err(_) => plain.to_vec(),
+    }
+}
+
+/// Decodes one chunk; see [`Decoder::decode`].
+///
+/// # Errors
+/// [`CodecError`].
+pub fn decode(stored: &[u8], plain_len: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    Decoder::default().decode(stored, plain_len, out)
+}
+
+/// A decoder that keeps its memory from chunk to chunk.
+#[derive(Default)]
+pub struct Decoder {
+    inner: zstd::bulk::Decompressor<'static>,
+}
+
+impl Decoder {
+    /// Replaces the content of `out` by the plain bytes of `stored`. After an error `out` is empty.
+    ///
+    /// The caller has compared the digest of `stored`, and compares that of `out` afterwards.
+    ///
+    /// # Errors
+    /// [`CodecError`]: lengths out of range, not the one accepted kind of frame, corrupt, or not exactly `plain_len` bytes.
+    pub fn decode(&mut self, stored: &[u8], plain_len: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        out.clear();
+        if !(1..=CHUNK_MAX as usize).contains(&plain_len) {
+            return Err(CodecError::PlainLen { found: plain_len });
+        }
+        if stored.len() > plain_len {
+            return Err(CodecError::StoredLen { max: plain_len, found: stored.len() });
+        }
+        if stored.len() == plain_len {
+            out.extend_from_slice(stored);
+            return Ok(());
+        }
+        check_header(stored, plain_len as u64)?;
+        check_extent(stored)?;
+        // Exactly: the capacity of a Vec may be larger than asked for, and it is what bounds the decompressor.
+        out.resize(plain_len, 0);
+        let result = self.inner.decompress_to_buffer(stored, out.as_mut_slice());
+        let found = result.map_err(CodecError::Corrupt).inspect_err(|_| out.clear())?;
+        if found != plain_len {
+            out.clear();
+            return Err(CodecError::Short { expected: plain_len, found });
+        }
+        Ok(())
+    }
+}
+
+/// Checks the frame header (RFC 8878, section 3.1.1.1).
+fn check_header(frame: &[u8], plain_len: u64) -> Result<(), CodecError> {
+    let refuse = |expected, found: String| Err(CodecError::Frame { expected, found });
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let Some((magic, rest)) = frame.split_first_chunk() else {
+        return refuse("a frame header", format!("{} bytes", frame.len()));
+    };
+    if *magic != MAGIC {
+        return refuse("the magic 28b52ffd", hex(magic));
+    }
+    let Some((&descriptor, rest)) = rest.split_first() else {
+        return refuse("a frame header", format!("{} bytes", frame.len()));
+    };
+    if descriptor & 0b11 != 0 {
+        return refuse("no dictionary", format!("descriptor {descriptor:#04x}"));
+    }
+    if descriptor & 0b1100 != 0 {
+        return refuse("no checksum and no reserved bit", format!("descriptor {descriptor:#04x}"));
+    }
+    let single_segment = descriptor & 0b10_0000 != 0;
+    let (window, rest) =
+        if single_segment { (None, rest) } else { (rest.first(), rest.get(1..).unwrap_or(&[])) };
+    if let Some(window) = window {
+        // Exponent in the upper five bits, mantissa in eighths of it in the lower three.
+        let log = u32::from(window >> 3) + 10;
+        if log > WINDOW_LOG_MAX || (log == WINDOW_LOG_MAX && window & 0b111 != 0) {
+            return refuse("a window of at most 8 MiB", format!("window descriptor {window:#04x}"));
+        }
+    }
+    let (size_len, base) = match (descriptor >> 6, single_segment) {
+        (0, true) => (1, 0),
+        (0, false) => return refuse("a content size", format!("descriptor {descriptor:#04x}")),
+        (1, _) => (2, 256),
+        (2, _) => (4, 0),
+        (_, _) => (8, 0),
+    };
+    let Some(size_bytes) = rest.get(..size_len) else {
+        return refuse("a frame header", format!("{} bytes", frame.len()));
+    };
+    let mut size = [0; 8];
+    size[..size_len].copy_from_slice(size_bytes);
+    let size = u64::from_le_bytes(size).saturating_add(base);
+    if size != plain_len {
+        return refuse("the content size of the index", format!("{size} instead of {plain_len}"));
+    }
+    Ok(())
+}
+
+/// The frame is all there is.
+fn check_extent(stored: &[u8]) -> Result<(), CodecError> {
+    let found = match zstd_safe::find_frame_compressed_size(stored) {
+        Ok(len) if len == stored.len() => return Ok(()),
+        Ok(len) => format!("{} bytes behind it", stored.len() - len),
+        Err(code) => zstd_safe::get_error_name(code).to_owned(),
+    };
+    Err(CodecError::Frame { expected: "one whole frame and nothing behind it", found })
+}
