@@ -1,0 +1,94 @@
+//! Ed25519 secret keys (feature `secret-keys`): PKCS#8 version 1 PEM, which OpenSSL also reads and writes.
+
+use std::fmt;
+
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{
+    DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, KeypairBytes,
+};
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use zeroize::Zeroizing;
+
+use crate::key::{KeyError, PublicKey};
+
+/// A secret key. Its memory is wiped when it goes; nothing prints it.
+pub struct SecretKey(SigningKey);
+
+impl SecretKey {
+    /// A new key from the operating system's random numbers.
+    ///
+    /// # Errors
+    /// [`KeyError::Random`] if there are none.
+    pub fn generate() -> Result<Self, KeyError> {
+        let mut seed = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *seed).map_err(|error| KeyError::Random(error.to_string()))?;
+        Self::from_seed(&seed)
+    }
+
+    /// The key of a 32-byte seed (RFC 8032).
+    ///
+    /// # Errors
+    /// [`KeyError::Weak`], which no known seed gives.
+    pub fn from_seed(seed: &[u8; 32]) -> Result<Self, KeyError> {
+        let key = SigningKey::from_bytes(seed);
+        PublicKey::checked(key.verifying_key())?;
+        Ok(Self(key))
+    }
+
+    /// Reads a PKCS#8 PEM. Version 2 carries the public key, which must then be the right one.
+    ///
+    /// # Errors
+    /// [`KeyError::Encoding`]; its text holds nothing of the input.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let key = SigningKey::from_pkcs8_pem(pem).map_err(|error| KeyError::Encoding(error.to_string()))?;
+        PublicKey::checked(key.verifying_key())?;
+        Ok(Self(key))
+    }
+
+    /// PKCS#8 version 1 PEM, without the public key: OpenSSL 3.0 cannot read version 2 of an Ed25519 key.
+    ///
+    /// # Errors
+    /// [`KeyError::Encoding`], which a valid key never gives.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
+        let pair = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
+        pair.to_pkcs8_pem(LineEnding::LF).map_err(|error| KeyError::Encoding(error.to_string()))
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        PublicKey::checked(self.0.verifying_key()).expect("every way to make a SecretKey checks this")
+    }
+
+    /// The signature over `message`.
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKey(of {:?})", self.public())
+    }
+}
+
+impl PublicKey {
+    /// Reads a SubjectPublicKeyInfo PEM.
+    ///
+    /// # Errors
+    /// [`KeyError::Encoding`] or [`KeyError::Weak`].
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        let key =
+            VerifyingKey::from_public_key_pem(pem).map_err(|error| KeyError::Encoding(error.to_string()))?;
+        Self::checked(key)
+    }
+
+    /// SubjectPublicKeyInfo PEM.
+    ///
+    /// # Errors
+    /// [`KeyError::Encoding`], which a valid key never gives.
+    pub fn to_pem(&self) -> Result<String, KeyError> {
+        let key = VerifyingKey::from_bytes(self.as_bytes())
+            .map_err(|error| KeyError::Encoding(error.to_string()))?;
+        key.to_public_key_pem(LineEnding::LF).map_err(|error| KeyError::Encoding(error.to_string()))
+    }
+}
