@@ -96,11 +96,11 @@ impl Client {
         })
     }
 
-    /// What to fetch next, `None` when the refresh of the top-level roles is complete. Asking twice changes nothing.
+    /// What to fetch next, `None` when the refresh of the top-level roles is complete. Asking changes nothing.
     ///
     /// # Errors
     /// [`TrustError::TooManyRotations`], or a signed length beyond this client's limits.
-    pub fn next(&mut self) -> Result<Option<Fetch>, TrustError> {
+    pub fn next(&self) -> Result<Option<Fetch>, TrustError> {
         let versioned = |version| self.root.consistent_snapshot.then_some(version);
         Ok(Some(match (self.step, &self.timestamp, &self.snapshot) {
             (Step::Root, ..) if self.rotations >= MAX_ROOT_ROTATIONS => {
