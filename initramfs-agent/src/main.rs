@@ -1,1 +1,3 @@
+//! `imgagent`: see the library.
+
 fn main() {}

@@ -1,0 +1,7 @@
+//! The system calls that have no safe wrapper. All `unsafe` of the agent is here, one kind of call a file.
+
+#![allow(unsafe_code)]
+
+pub mod dm;
+pub mod kexec;
+pub mod net;
