@@ -1,1 +1,40 @@
-fn main() {}
+//! `bascule-tests`: the program behind `cargo demo` and `cargo verify`.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use bascule_tests::{demo, relay, verify, view::View};
+
+const USAGE: &str = "\
+usage: cargo demo [--keep] [--no-install]
+       cargo verify [--only STAGE]... [--skip-e2e]
+
+  --keep        leave the server and the virtual machine running in the end
+  --no-install  do not look for missing system packages and toolchain parts
+  --only STAGE  run this stage alone (cargo verify --only help lists them)
+  --skip-e2e    leave out the stages that need a virtual machine";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let view = View::new();
+    match dispatch(&words, &view) {
+        Ok(code) => code,
+        Err(error) => {
+            view.failed("");
+            view.note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(words: &[&str], view: &View) -> Result<ExitCode> {
+    match words {
+        ["relay", port] => relay::run(port.parse()?)?,
+        ["demo", rest @ ..] => demo::run(view, demo::Options::parse(rest)?)?,
+        ["verify", rest @ ..] => return verify::run(view, &verify::Options::parse(rest)?),
+        ["help" | "--help" | "-h"] => println!("{USAGE}"),
+        _ => bail!("unknown arguments {words:?}\n{USAGE}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}

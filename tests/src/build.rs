@@ -1,0 +1,25 @@
+//! Builds the three programs.
+
+use anyhow::Result;
+
+use crate::process;
+use crate::view::{View, megabytes};
+use crate::workspace::{self, AGENT_TARGET};
+
+/// Builds them all. Returns a short account.
+pub fn programs(view: &View) -> Result<String> {
+    cargo(view, &["build", "--release", "-p", "image-tool", "-p", "server"])?;
+    cargo(view, &["build", "--profile", "agent", "--target", AGENT_TARGET, "-p", "initramfs-agent"])?;
+    Ok(format!("the agent has {}", megabytes(agent_size()?)))
+}
+
+/// Size of the agent's binary in bytes.
+pub fn agent_size() -> Result<u64> {
+    Ok(workspace::built("imgagent")?.metadata()?.len())
+}
+
+/// Runs a cargo verb to its end; what it printed is in the error when it fails.
+pub fn cargo(view: &View, arguments: &[&str]) -> Result<process::Output> {
+    let output = process::run(workspace::cargo().args(arguments), view)?;
+    output.success(&format!("cargo {}", arguments.join(" ")))
+}

@@ -1,0 +1,120 @@
+//! Nodes that meet bad disks, and a server that goes away while one installs.
+//!
+//! Each asserts the agent's specific line on the console, and that the disk was left as it was.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Account;
+use crate::demo::world::{BOOT_LIMIT, DISK_MIB, GROUP, World};
+use crate::fixture;
+use crate::process::Lifetime;
+use crate::view::View;
+use crate::workspace;
+
+/// A node gives up on its disk within this time: firmware, iPXE, kernel, agent.
+const REFUSE_LIMIT: Duration = Duration::from_secs(180);
+
+type Case = (&'static str, fn(&mut World<'_>) -> Result<String>);
+
+const CASES: [Case; 5] = [
+    ("no disk", no_disk),
+    ("two blank disks", two_disks),
+    ("a disk with foreign partitions", foreign),
+    ("a disk that is too small", too_small),
+    ("the server goes away while a node installs", server_gone),
+];
+
+pub(super) fn run(view: &View) -> Result<Account> {
+    let dir = workspace::target_dir().join("bascule-nodes");
+    let mut world = World::from_fixture(view, &dir, Lifetime::Bound)?;
+    world.repo.publish(fixture::IMAGE)?;
+    world.repo.run(&["assign", "--default", GROUP])?;
+    world.repo.pin(GROUP, fixture::IMAGE)?;
+    let mut account = Account { passed: 0, failed: 0, text: String::new() };
+    for (name, case) in CASES {
+        view.begin(name);
+        match case(&mut world) {
+            Ok(text) => {
+                account.passed += 1;
+                view.done(&text);
+            }
+            Err(error) => {
+                account.failed += 1;
+                view.failed(&format!("{error:#}"));
+                world.show_console();
+            }
+        }
+    }
+    view.begin("bad nodes");
+    account.text = format!("{} of {} cases", account.passed, CASES.len());
+    Ok(account)
+}
+
+/// Starts a node and waits for a line that has all of `words`.
+fn refuses(world: &mut World<'_>, name: &str, disks: &[PathBuf], words: &[&str]) -> Result<String> {
+    let before: Vec<_> = disks.iter().map(|disk| begin_of(disk)).collect::<Result<_>>()?;
+    let console = world.start_node(name, disks.to_owned())?.console.clone();
+    let (mut mark, end) = (console.start(), std::time::Instant::now() + REFUSE_LIMIT);
+    let line = loop {
+        let left = end.saturating_duration_since(std::time::Instant::now());
+        let (line, next) =
+            console.wait(mark, &["bascule ["], left).with_context(|| format!("a line with {words:?}"))?;
+        if words.iter().all(|word| line.text.contains(word)) {
+            break line.text;
+        }
+        mark = next;
+    };
+    for (disk, before) in disks.iter().zip(before) {
+        ensure!(begin_of(disk)? == before, "{}: the agent wrote to a disk that it refused", disk.display());
+    }
+    Ok(line)
+}
+
+/// The first MiB of a disk: partition table and the beginning of the first partition.
+fn begin_of(disk: &Path) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; 1 << 20];
+    File::open(disk)?.read_exact_at(&mut bytes, 0).with_context(|| format!("read {}", disk.display()))?;
+    Ok(bytes)
+}
+
+fn no_disk(world: &mut World<'_>) -> Result<String> {
+    refuses(world, "no-disk", &[], &["disk", "no "])
+}
+
+fn two_disks(world: &mut World<'_>) -> Result<String> {
+    let disks = vec![world.disk("two-first", DISK_MIB)?, world.disk("two-second", DISK_MIB)?];
+    refuses(world, "two-disks", &disks, &["disk", "vda", "vdb"])
+}
+
+fn foreign(world: &mut World<'_>) -> Result<String> {
+    let disk = world.disk("foreign", DISK_MIB)?;
+    // A DOS partition table with one Linux partition: 1 MiB to 101 MiB.
+    let mut table = [0u8; 512];
+    table[446..462].copy_from_slice(&[0, 0, 2, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0x20, 3, 0]);
+    table[510..].copy_from_slice(&[0x55, 0xaa]);
+    File::options().write(true).open(&disk)?.write_all_at(&table, 0)?;
+    refuses(world, "foreign", &[disk], &["disk", "vda", "foreign"])
+}
+
+fn too_small(world: &mut World<'_>) -> Result<String> {
+    let disk = world.disk("small", 256)?;
+    refuses(world, "small", &[disk], &["disk", "vda", "small"])
+}
+
+fn server_gone(world: &mut World<'_>) -> Result<String> {
+    let disk = world.disk("gone", DISK_MIB)?;
+    let console = world.start_node("gone", vec![disk])?.console.clone();
+    console.wait(console.start(), &["install:"], BOOT_LIMIT).context("the installation begins")?;
+    world.server.kill();
+    let (line, _) = console
+        .wait(console.start(), &["again", "retry"], BOOT_LIMIT)
+        .context("the agent says that it tries again")?;
+    world.server.restart()?;
+    world.wait_runs(fixture::IMAGE, "a")?;
+    Ok(format!("completed after the server came back; {}", line.text))
+}
