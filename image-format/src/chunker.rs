@@ -24,6 +24,7 @@ pub const MAX_BLOCKS: usize = CHUNK_MAX as usize / BLOCK_LEN;
 
 const BLOCK_LEN: usize = BLOCK as usize;
 const CUT_MASK: u64 = (1 << CUT_BITS) - 1;
+static ZERO_BLOCK: [u8; BLOCK_LEN] = [0; BLOCK_LEN];
 /// Bytes asked for at a time.
 const READ_LEN: usize = 1 << 20;
 
@@ -131,5 +132,8 @@ impl<R: Read> Iterator for Chunker<R> {
 
 /// A whole block of zeros. A shorter one at the end is data, so that only the last entry of an index may be uneven.
 fn is_zero_block(block: &[u8]) -> bool {
-    block.len() == BLOCK_LEN && block.iter().all(|byte| *byte == 0)
+    block == ZERO_BLOCK
 }
+
+#[cfg(test)]
+mod tests;

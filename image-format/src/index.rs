@@ -261,3 +261,6 @@ fn read_entry(bytes: &[u8]) -> Entry {
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes[..N].try_into().expect("the slice was cut to N bytes")
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,3 +199,6 @@ pub struct Package {
     /// Debian architecture.
     pub arch: String,
 }
+
+#[cfg(test)]
+mod tests;

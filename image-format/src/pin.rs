@@ -138,3 +138,6 @@ impl Document for Assignments {
         Self::rule(self.format == PIN_FORMAT, "format", PIN_FORMAT, self.format)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,3 +187,6 @@ fn hash_parallel(salted: &sha2::Sha256, data: &[u8], out: &mut [u8]) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests;
