@@ -204,16 +204,10 @@ impl<'v> World<'v> {
         ));
         let mut ids = server_id.to_string();
         if let Some(vm) = vm {
-            let (id, sockets) = vm.leave();
+            let (id, socket) = vm.leave();
             ids += &format!(" {id}");
-            view.note(&format!(
-                "The node is running; its serial console is the socket {}",
-                sockets.join("serial").display()
-            ));
-            view.note(&format!(
-                "  socat -,rawer,escape=0x1d UNIX-CONNECT:{}",
-                sockets.join("serial").display()
-            ));
+            view.note(&format!("The node is running; its serial console is the socket {}", socket.display()));
+            view.note(&format!("  socat -,rawer,escape=0x1d UNIX-CONNECT:{}", socket.display()));
         }
         view.note(&format!("To end them: kill {ids}"));
         Ok(())

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+
+use super::sockets::SocketDir;
 
 /// The address at which a guest finds the host's forwarded ports.
 pub const SERVER_IP: &str = "10.0.2.100";
@@ -46,7 +47,7 @@ impl Config {
         Ok(path)
     }
 
-    pub(super) fn arguments(&self, relay: &Path, sockets: &Path) -> Vec<OsString> {
+    pub(super) fn arguments(&self, relay: &Path, sockets: &SocketDir) -> Vec<OsString> {
         let accel = std::env::var("BASCULE_ACCEL").unwrap_or_else(|_| "tcg,thread=multi".into());
         let forward = |port: u16| {
             format!(
@@ -68,11 +69,11 @@ impl Config {
             "-chardev",
             format!(
                 "socket,id=serial,path={},server=on,wait=on",
-                comma(&sockets.join("serial").display().to_string())
+                comma(&sockets.serial().display().to_string())
             ),
         );
         add("-serial", "chardev:serial".into());
-        add("-qmp", format!("unix:{},server=on,wait=off", comma(&sockets.join("qmp").display().to_string())));
+        add("-qmp", format!("unix:{},server=on,wait=off", comma(&sockets.qmp().display().to_string())));
         add("-boot", "menu=off".into());
         add("-device", "i6300esb".into());
         add("-action", "watchdog=reset".into());
@@ -116,16 +117,6 @@ fn relay_program() -> Result<PathBuf> {
         return Ok(own);
     }
     Ok(crate::workspace::target_dir().join("debug/bascule-tests"))
-}
-
-/// A short private directory: the path of a socket has at most 107 bytes.
-pub(super) fn socket_dir(name: &str) -> Result<PathBuf> {
-    let path = std::env::temp_dir().join(format!("bascule-{}-{name}", std::process::id()));
-    if path.exists() {
-        fs::remove_dir_all(&path).with_context(|| format!("remove {}", path.display()))?;
-    }
-    fs::DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("create {}", path.display()))?;
-    Ok(path)
 }
 
 /// Makes a sparse disk of `mib` MiB, replacing what was there.

@@ -7,6 +7,7 @@
 pub mod config;
 pub mod console;
 pub mod qmp;
+mod sockets;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ pub use console::{Console, Line, Mark};
 pub use qmp::Qmp;
 
 use crate::process::{Lifetime, Process};
+use sockets::SocketDir;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 
@@ -29,14 +31,14 @@ pub struct Vm {
     qmp: Qmp,
     process: Process,
     config: Config,
-    sockets: PathBuf,
+    sockets: SocketDir,
 }
 
 impl Vm {
     /// Starts a machine and connects to its console and control socket before its first instruction.
     pub fn start(config: Config, lifetime: Lifetime) -> Result<Self> {
         std::fs::create_dir_all(&config.dir).with_context(|| format!("create {}", config.dir.display()))?;
-        let sockets = config::socket_dir(&config.name)?;
+        let sockets = SocketDir::make()?;
         let relay = config.install_relay()?;
         let log = config.dir.join("qemu.log");
         let args = config.arguments(&relay, &sockets);
@@ -50,7 +52,7 @@ impl Vm {
         let begin = Instant::now();
         let connected = loop {
             // The console first: QEMU waits for it (wait=on) before it serves anything.
-            match Console::connect(&sockets.join("serial"), &config.dir.join("console.log")) {
+            match Console::connect(&sockets.serial(), &config.dir.join("console.log")) {
                 Ok(console) => break console,
                 Err(error) if begin.elapsed() > START_LIMIT => return Err(error),
                 Err(_) => std::thread::sleep(Duration::from_millis(30)),
@@ -60,7 +62,7 @@ impl Vm {
                 bail!("qemu-system-x86_64 ended at its start: {status}\n{text}");
             }
         };
-        let qmp = Qmp::connect(&sockets.join("qmp"), START_LIMIT)?;
+        let qmp = Qmp::connect(&sockets.qmp(), START_LIMIT)?;
         let mut vm = Self { console: connected, qmp, process, config, sockets };
         vm.qmp.command("cont")?;
         Ok(vm)
@@ -76,25 +78,18 @@ impl Vm {
     /// Takes the virtual machine away.
     pub fn power_off(mut self) {
         self.process.kill();
-        self.remove_sockets();
     }
 
-    /// Leaves it running; gives its process id and the directory of its sockets.
+    /// Leaves it running; gives its process id and its console's socket.
     pub fn leave(self) -> (u32, PathBuf) {
-        let id = self.process.id().unwrap_or_default();
-        let sockets = self.sockets.clone();
-        let Self { process, .. } = self;
+        let Self { process, sockets, .. } = self;
+        let id = process.id().unwrap_or_default();
         process.leave();
-        (id, sockets)
+        (id, sockets.keep().join("serial"))
     }
 
     /// The node's id, its MAC address with dashes.
     pub fn node(&self) -> String {
         self.config.node()
-    }
-
-    fn remove_sockets(&self) {
-        // Only tidiness: the directory is private and under the system's temporary directory.
-        let _ = std::fs::remove_dir_all(&self.sockets);
     }
 }
