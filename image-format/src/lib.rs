@@ -6,13 +6,22 @@
 
 pub mod chunker;
 pub mod codec;
+pub mod device;
 pub mod digest;
+pub mod disk_layout;
 pub mod document;
+pub mod grub_env;
 pub mod index;
 pub mod manifest;
 pub mod name;
 pub mod pin;
+pub mod proof;
+pub mod record;
 pub mod slot;
+pub mod slot_layout;
+pub mod state;
+#[cfg(any(test, feature = "sim"))]
+pub mod test_images;
 pub mod verity;
 
 pub use digest::{ChunkId, ObjectId, Sha256};

@@ -1,0 +1,64 @@
+//! A block device or a file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::{Device, in_range};
+
+/// An open block device or regular file. Its length is taken once, when it is opened.
+#[derive(Debug)]
+pub struct FileDevice {
+    file: File,
+    path: PathBuf,
+    len: u64,
+}
+
+impl FileDevice {
+    /// Opens `path` for reading and writing. It is never created.
+    ///
+    /// # Errors
+    /// What the system says, with the path.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("open {}: {error}", path.display()));
+        let mut file = OpenOptions::new().read(true).write(true).create(false).open(path).map_err(named)?;
+        let len = file.seek(SeekFrom::End(0)).map_err(named)?;
+        Ok(Self { file, path: path.to_owned(), len })
+    }
+
+    /// The path it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open file, for the system calls that a [`Device`] does not offer.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    fn named(&self, what: &str, offset: u64, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("{what} {} at {offset}: {error}", self.path.display()))
+    }
+}
+
+impl Device for FileDevice {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        in_range(self.len, offset, buffer.len(), io::ErrorKind::UnexpectedEof)?;
+        self.file.read_exact_at(buffer, offset).map_err(|error| self.named("read", offset, &error))
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        in_range(self.len, offset, bytes.len(), io::ErrorKind::InvalidInput)?;
+        self.file.write_all_at(bytes, offset).map_err(|error| self.named("write", offset, &error))
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.file.sync_data().map_err(|error| self.named("flush", 0, &error))
+    }
+}

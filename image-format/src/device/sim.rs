@@ -1,0 +1,237 @@
+//! A simulated disk that forgets, tears and fails, for tests.
+//!
+//! Writes go to a cache of single sectors; a flush makes them durable. [`SimDevice::power_cut`] ends a life: every sector
+//! that was not flushed survives or is lost on its own, so writes are torn and reordered at 512 bytes, as on a disk with a
+//! volatile cache. Operations (writes and flushes) are counted, and any of them can be told to fail.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{Device, SECTOR, in_range};
+
+const SIZE: usize = SECTOR as usize;
+type Sectors = BTreeMap<u64, [u8; SIZE]>;
+
+/// What goes wrong, and at which operation (writes and flushes count, from 0).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// The operation returns `kind` and does nothing; later ones work again.
+    Error {
+        /// Which operation.
+        at: u64,
+        /// With which error.
+        kind: io::ErrorKind,
+    },
+    /// The power goes before the operation: it and everything after fails, reads too.
+    PowerCut {
+        /// Which operation.
+        at: u64,
+    },
+}
+
+#[derive(Debug, Clone)]
+struct Inner {
+    /// What a reader sees.
+    seen: Sectors,
+    /// What survives for certain.
+    durable: Sectors,
+    /// Sector writes since the last flush, oldest first.
+    cached: Vec<(u64, [u8; SIZE])>,
+    operations: u64,
+    dead: bool,
+    fault: Fault,
+    bad_reads: Vec<u64>,
+}
+
+/// The disk. Sectors that were never written are zero and take no memory.
+#[derive(Debug)]
+pub struct SimDevice {
+    len: u64,
+    inner: Mutex<Inner>,
+}
+
+impl Clone for SimDevice {
+    fn clone(&self) -> Self {
+        Self { len: self.len, inner: Mutex::new(self.inner().clone()) }
+    }
+}
+
+impl SimDevice {
+    /// A blank disk of `len` bytes, which must be whole sectors.
+    pub fn new(len: u64) -> Self {
+        assert_eq!(len % SECTOR, 0, "a disk has whole sectors");
+        let inner = Inner {
+            seen: Sectors::new(),
+            durable: Sectors::new(),
+            cached: Vec::new(),
+            operations: 0,
+            dead: false,
+            fault: Fault::None,
+            bad_reads: Vec::new(),
+        };
+        Self { len, inner: Mutex::new(inner) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets what goes wrong and counts operations from 0 again.
+    pub fn set_fault(&self, fault: Fault) {
+        let mut inner = self.inner();
+        inner.fault = fault;
+        inner.operations = 0;
+    }
+
+    /// Makes every read that touches the sector at `offset` fail with an I/O error.
+    pub fn break_sector(&self, offset: u64) {
+        self.inner().bad_reads.push(offset / SECTOR);
+    }
+
+    /// Writes and flushes since the last [`SimDevice::set_fault`].
+    pub fn operations(&self) -> u64 {
+        self.inner().operations
+    }
+
+    /// The disk after the power came back. `survives` is asked once for each sector write that was not flushed, oldest
+    /// first, with the sector's offset in bytes.
+    pub fn power_cut(&self, mut survives: impl FnMut(u64) -> bool) -> Self {
+        let inner = self.inner();
+        let mut durable = inner.durable.clone();
+        for (sector, bytes) in &inner.cached {
+            if survives(sector * SECTOR) {
+                durable.insert(*sector, *bytes);
+            }
+        }
+        let next = Self::new(self.len);
+        {
+            let mut fresh = next.inner();
+            fresh.seen.clone_from(&durable);
+            fresh.durable = durable;
+        }
+        next
+    }
+
+    /// What a reader sees, without zero sectors: for comparing disks. `range` is in bytes.
+    pub fn content(&self, range: std::ops::Range<u64>) -> BTreeMap<u64, Vec<u8>> {
+        let inner = self.inner();
+        let sectors = inner.seen.range(range.start / SECTOR..range.end.div_ceil(SECTOR));
+        sectors
+            .filter(|(_, bytes)| bytes.iter().any(|byte| *byte != 0))
+            .map(|(sector, bytes)| (sector * SECTOR, bytes.to_vec()))
+            .collect()
+    }
+}
+
+impl Inner {
+    fn begin(&mut self) -> io::Result<()> {
+        let at = self.operations;
+        self.operations += 1;
+        match self.fault {
+            Fault::PowerCut { at: cut } if at >= cut => self.dead = true,
+            Fault::Error { at: wanted, kind } if at == wanted => {
+                return Err(io::Error::new(kind, format!("simulated {kind} at operation {at}")));
+            }
+            _ => {}
+        }
+        self.alive()
+    }
+
+    fn alive(&self) -> io::Result<()> {
+        if self.dead { Err(io::Error::other("simulated power cut")) } else { Ok(()) }
+    }
+}
+
+impl Device for SimDevice {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        in_range(self.len, offset, buffer.len(), io::ErrorKind::UnexpectedEof)?;
+        let inner = self.inner();
+        inner.alive()?;
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = offset + done as u64;
+            let within = (at % SECTOR) as usize;
+            let count = (SIZE - within).min(buffer.len() - done);
+            if inner.bad_reads.contains(&(at / SECTOR)) {
+                return Err(io::Error::other(format!("simulated unreadable sector at {at}")));
+            }
+            match inner.seen.get(&(at / SECTOR)) {
+                Some(sector) => buffer[done..done + count].copy_from_slice(&sector[within..within + count]),
+                None => buffer[done..done + count].fill(0),
+            }
+            done += count;
+        }
+        Ok(())
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        in_range(self.len, offset, bytes.len(), io::ErrorKind::InvalidInput)?;
+        let mut inner = self.inner();
+        inner.begin()?;
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = offset + done as u64;
+            let within = (at % SECTOR) as usize;
+            let count = (SIZE - within).min(bytes.len() - done);
+            let sector = inner.seen.entry(at / SECTOR).or_insert([0; SIZE]);
+            sector[within..within + count].copy_from_slice(&bytes[done..done + count]);
+            let copy = *sector;
+            inner.cached.push((at / SECTOR, copy));
+            done += count;
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        let mut inner = self.inner();
+        inner.begin()?;
+        for (sector, bytes) in std::mem::take(&mut inner.cached) {
+            inner.durable.insert(sector, bytes);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_flushed_sectors_survive_for_certain() {
+        let disk = SimDevice::new(4096);
+        disk.write_at(&[1; 1024], 0).unwrap();
+        disk.flush().unwrap();
+        disk.write_at(&[2; 1024], 0).unwrap();
+        let lost = disk.power_cut(|_| false);
+        assert_eq!(lost.read_vec(0, 1024).unwrap(), [1; 1024]);
+        let torn = disk.power_cut(|offset| offset == 512);
+        assert_eq!(torn.read_vec(0, 1024).unwrap(), [[1; 512], [2; 512]].concat());
+    }
+
+    #[test]
+    fn faults_hit_their_operation() {
+        let disk = SimDevice::new(4096);
+        disk.set_fault(Fault::Error { at: 1, kind: io::ErrorKind::StorageFull });
+        disk.write_at(&[1], 0).unwrap();
+        assert_eq!(disk.write_at(&[2], 0).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        disk.flush().unwrap();
+        disk.set_fault(Fault::PowerCut { at: 0 });
+        assert!(disk.flush().is_err());
+        assert!(disk.read_vec(0, 1).is_err());
+        assert_eq!(disk.power_cut(|_| true).read_vec(0, 1).unwrap(), [1]);
+    }
+
+    #[test]
+    fn nothing_beyond_the_end() {
+        let disk = SimDevice::new(512);
+        assert_eq!(disk.write_at(&[0; 2], 511).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(disk.read_vec(u64::MAX, 2).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

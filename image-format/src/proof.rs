@@ -1,0 +1,226 @@
+//! The proof area: the end of a slot, which says what the slot holds.
+//!
+//! ```text
+//! 0   magic "BSCLPRF1"
+//! 8   u32 LE length of the manifest
+//! 12  u32 LE length of the index
+//! 16  BLAKE3-256 over bytes 0..16, the manifest and the index
+//! 48  16 zero bytes
+//! 64  manifest, then index
+//! ```
+//!
+//! It is written last and invalidated first, each with a flush: a valid proof area means that the slot was written and read
+//! back completely. The digest tells torn from whole; it does not tell who wrote it. The slot's bytes are checked against
+//! the manifest by dm-verity, the manifest against the signed metadata by the caller.
+
+use std::io;
+
+use crate::device::{self, Device};
+use crate::manifest::MANIFEST_MAX;
+
+/// Length of the area in bytes, at the end of the slot partition.
+pub const PROOF_LEN: u64 = 8 << 20;
+
+const MAGIC: &[u8; 8] = b"BSCLPRF1";
+const HEADER: usize = 64;
+const ALIGN: usize = 4096;
+
+/// What a valid proof area holds, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The manifest's bytes.
+    pub manifest: Vec<u8>,
+    /// The root index's bytes.
+    pub index: Vec<u8>,
+}
+
+/// Why there is no proof.
+#[derive(Debug, thiserror::Error)]
+pub enum ProofError {
+    /// The area is shorter than its own length fields say, or than a header.
+    #[error("proof area: {found} bytes, expected at least {needed}")]
+    Short {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes there.
+        found: u64,
+    },
+    /// No magic: never written, or invalidated.
+    #[error("proof area: not written or invalidated")]
+    Absent,
+    /// A length field is beyond its limit.
+    #[error("proof area: {what} of {found} bytes, at most {max} are allowed")]
+    TooLong {
+        /// Which part.
+        what: &'static str,
+        /// The limit.
+        max: u64,
+        /// What was found.
+        found: u64,
+    },
+    /// Torn or damaged.
+    #[error("proof area: digest does not match its content")]
+    Damaged,
+    /// The device failed.
+    #[error("proof area: access failed")]
+    Io(#[from] io::Error),
+}
+
+fn digest(head: &[u8], manifest: &[u8], index: &[u8]) -> [u8; 32] {
+    *blake3::Hasher::new().update(head).update(manifest).update(index).finalize().as_bytes()
+}
+
+fn check_lens(manifest: u64, index: u64) -> Result<(), ProofError> {
+    if manifest > MANIFEST_MAX {
+        return Err(ProofError::TooLong { what: "manifest", max: MANIFEST_MAX, found: manifest });
+    }
+    let max = PROOF_LEN - HEADER as u64 - manifest;
+    if index > max {
+        return Err(ProofError::TooLong { what: "index", max, found: index });
+    }
+    Ok(())
+}
+
+impl Proof {
+    /// The bytes of the area, up to a multiple of 4096; the rest of the area is of no meaning.
+    ///
+    /// # Errors
+    /// [`ProofError::TooLong`] when they do not fit into [`PROOF_LEN`].
+    pub fn encode(&self) -> Result<Vec<u8>, ProofError> {
+        check_lens(self.manifest.len() as u64, self.index.len() as u64)?;
+        let mut bytes = Vec::with_capacity(HEADER + self.manifest.len() + self.index.len() + ALIGN);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&(self.manifest.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&(self.index.len() as u32).to_le_bytes());
+        let digest = digest(&bytes, &self.manifest, &self.index);
+        bytes.extend_from_slice(&digest);
+        bytes.resize(HEADER, 0);
+        bytes.extend_from_slice(&self.manifest);
+        bytes.extend_from_slice(&self.index);
+        bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
+        Ok(bytes)
+    }
+
+    /// Reads the area that begins at `offset` of a slot.
+    ///
+    /// # Errors
+    /// [`ProofError`]; nothing longer than [`PROOF_LEN`] is read whatever the bytes say.
+    pub fn read(slot: &dyn Device, offset: u64) -> Result<Self, ProofError> {
+        let room = slot.len().saturating_sub(offset).min(PROOF_LEN);
+        if room < HEADER as u64 {
+            return Err(ProofError::Short { needed: HEADER as u64, found: room });
+        }
+        let head = slot.read_vec(offset, HEADER)?;
+        if !head.starts_with(MAGIC) {
+            return Err(ProofError::Absent);
+        }
+        let field =
+            |at: usize| u64::from(u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
+        let (manifest_len, index_len) = (field(8), field(12));
+        check_lens(manifest_len, index_len)?;
+        let needed = HEADER as u64 + manifest_len + index_len;
+        if needed > room {
+            return Err(ProofError::Short { needed, found: room });
+        }
+        let mut manifest = slot.read_vec(offset + HEADER as u64, (manifest_len + index_len) as usize)?;
+        let index = manifest.split_off(manifest_len as usize);
+        if head[16..48] != digest(&head[..16], &manifest, &index) || head[48..].iter().any(|byte| *byte != 0)
+        {
+            return Err(ProofError::Damaged);
+        }
+        Ok(Self { manifest, index })
+    }
+
+    /// Writes the area, flushes, and reads it again after `cold` has emptied the caches.
+    ///
+    /// # Errors
+    /// [`ProofError::TooLong`] before anything is written; [`ProofError::Damaged`] when other bytes come back.
+    pub fn write(
+        &self,
+        slot: &dyn Device,
+        offset: u64,
+        cold: &dyn Fn() -> io::Result<()>,
+    ) -> Result<(), ProofError> {
+        slot.write_at(&self.encode()?, offset)?;
+        slot.flush()?;
+        cold()?;
+        if Self::read(slot, offset)? == *self { Ok(()) } else { Err(ProofError::Damaged) }
+    }
+}
+
+/// Makes the area at `offset` durably invalid.
+///
+/// # Errors
+/// What the device says; then the slot must not be written.
+pub fn invalidate(slot: &dyn Device, offset: u64) -> io::Result<()> {
+    device::zero(slot, offset, ALIGN as u64)?;
+    slot.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::device::sim::SimDevice;
+
+    fn sample() -> Proof {
+        Proof { manifest: vec![b'm'; 700], index: vec![b'i'; 5000] }
+    }
+
+    fn slot() -> SimDevice {
+        SimDevice::new(PROOF_LEN + 4096)
+    }
+
+    #[test]
+    fn round_trips_and_can_be_invalidated() {
+        let slot = slot();
+        assert!(matches!(Proof::read(&slot, 4096), Err(ProofError::Absent)));
+        sample().write(&slot, 4096, &|| Ok(())).unwrap();
+        assert_eq!(Proof::read(&slot, 4096).unwrap(), sample());
+        invalidate(&slot, 4096).unwrap();
+        assert!(matches!(Proof::read(&slot, 4096), Err(ProofError::Absent)));
+    }
+
+    #[test]
+    fn limits_come_before_memory() {
+        let slot = slot();
+        let mut head = [0xff; HEADER];
+        head[..8].copy_from_slice(MAGIC);
+        slot.write_at(&head, 0).unwrap();
+        assert!(matches!(Proof::read(&slot, 0), Err(ProofError::TooLong { what: "manifest", .. })));
+        head[8..12].copy_from_slice(&0_u32.to_le_bytes());
+        slot.write_at(&head, 0).unwrap();
+        assert!(matches!(Proof::read(&slot, 0), Err(ProofError::TooLong { what: "index", .. })));
+        head[12..16].copy_from_slice(&4096_u32.to_le_bytes());
+        slot.write_at(&head, PROOF_LEN).unwrap();
+        assert!(matches!(
+            Proof::read(&slot, PROOF_LEN),
+            Err(ProofError::Short { needed: 4160, found: 4096 })
+        ));
+        let long = Proof { manifest: Vec::new(), index: vec![0; PROOF_LEN as usize] };
+        assert!(matches!(long.encode(), Err(ProofError::TooLong { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn any_flipped_bit_is_noticed(at in 0_usize..64 + 5700, bit in 0_u8..8) {
+            let slot = slot();
+            let mut bytes = sample().encode().unwrap();
+            bytes[at] ^= 1 << bit;
+            slot.write_at(&bytes, 0).unwrap();
+            prop_assert!(Proof::read(&slot, 0).is_err());
+        }
+
+        #[test]
+        fn foreign_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 64..200)) {
+            let slot = slot();
+            let mut bytes = bytes;
+            slot.write_at(&bytes, 0).unwrap();
+            prop_assert!(Proof::read(&slot, 0).is_err());
+            bytes[..8].copy_from_slice(MAGIC);
+            slot.write_at(&bytes, 0).unwrap();
+            prop_assert!(Proof::read(&slot, 0).is_err());
+        }
+    }
+}
