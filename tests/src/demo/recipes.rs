@@ -1,11 +1,15 @@
 //! How `ha@2` and `ha@3` differ from `ha@1`, and the agent's lines that the stages look for.
 
+use std::fs;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
-use super::world::World;
+use super::world::{ROLE, World};
 use crate::edit;
+
+/// The configuration file that `ha@2` changes, as the overlay of `ha` has it.
+const CHANGED_FILE: &str = "etc/haproxy/haproxy.cfg";
 
 /// The name of the check that fails in `ha@3`.
 pub(super) const FAILING_CHECK: &str = "demo-always-fails";
@@ -25,18 +29,25 @@ pub(super) const SWITCH_LINE: &str = "switch_root";
 /// Printed by systemd when the system is up.
 pub(super) const UP_LINE: &str = "Reached target multi-user.target";
 
-/// `ha@2`: one package more, one configuration file changed.
+/// `ha@2`: one package more, one configuration file changed. The recipe extends the one before it, which moves aside.
 pub(super) fn second(images: &Path) -> Result<()> {
-    edit::replace(&images.join("ha/recipe.toml"), "packages = [", "packages = [\n    \"tree\",")?;
-    edit::append(&images.join("ha/overlay/etc/haproxy/haproxy.cfg"), "\n# Changed for ha@2.\n")
+    let (first, role) = (images.join("ha-first"), images.join(ROLE));
+    fs::rename(&role, &first).with_context(|| format!("rename {}", role.display()))?;
+    let config = role.join("overlay").join(CHANGED_FILE);
+    fs::create_dir_all(config.parent().expect("a file below the overlay"))?;
+    fs::copy(first.join("overlay").join(CHANGED_FILE), &config)
+        .with_context(|| format!("copy {CHANGED_FILE}"))?;
+    edit::append(&config, "\n# Changed for ha@2.\n")?;
+    edit::write(&role.join("recipe.toml"), "extends = \"ha-first\"\npackages = [\"tree\"]\n")
 }
 
 /// `ha@3`: as `ha@2`, with a health check that fails.
 pub(super) fn third(images: &Path) -> Result<()> {
-    let check = format!(
-        "\n[[health.checks]]\nname = \"{FAILING_CHECK}\"\ntimeout_s = 5\nprobe = {{ command = [\"/bin/false\"] }}\n"
+    let health = format!(
+        "\n[health]\nattempts = {ATTEMPTS}\ndeadline_s = 60\n\n[[health.checks]]\nname = \"{FAILING_CHECK}\"\n\
+         timeout_s = 5\nprobe = {{ command = [\"/bin/false\"] }}\n"
     );
-    edit::append(&images.join("ha/recipe.toml"), &check)
+    edit::append(&images.join(ROLE).join("recipe.toml"), &health)
 }
 
 /// `imgtool list` shows the image as pinned.

@@ -1,0 +1,52 @@
+//! A server whose disk is full refuses what does not fit, says so, keeps running, and loses nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::common::{assert_says, place, repo};
+use bascule_tests::fixture::IMAGE;
+use bascule_tests::fleet::Server;
+use bascule_tests::http::Request;
+use bascule_tests::process::Lifetime;
+
+/// A small file system in memory; unmounted when dropped.
+struct Small(PathBuf);
+
+impl Small {
+    fn mount(dir: &Path, options: &str) -> Self {
+        fs::create_dir_all(dir).unwrap();
+        let status =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(dir).status().unwrap();
+        assert!(status.success(), "mount a small file system (needs root): {status}");
+        Self(dir.to_owned())
+    }
+
+    fn remount(&self, options: &str) {
+        let status = Command::new("mount").args(["-o", options]).arg(&self.0).status().unwrap();
+        assert!(status.success(), "remount: {status}");
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_refused_and_nothing_is_lost() {
+    let place = place("full-disk");
+    let small = Small::mount(&place.join("small"), "size=16m");
+    let server = Server::start(&place.join("small/server"), Lifetime::Bound).unwrap();
+    let repo = repo(&place);
+    repo.set_remote(&server).unwrap();
+    let message = repo.refused(&["publish", IMAGE]).unwrap();
+    assert_says(&message, &["507"]);
+    assert_eq!(Request::get("/healthz").send(server.delivery).unwrap().status, 200);
+    assert!(!server.data().join("tuf/metadata/timestamp.json").exists());
+
+    small.remount("remount,size=2g");
+    repo.publish(IMAGE).unwrap();
+    repo.run(&["verify", IMAGE, "--store", server.data().to_str().unwrap()]).unwrap();
+}
