@@ -165,3 +165,105 @@ impl fmt::Debug for PublicKey {
         write!(f, "PublicKey({})", hex::encode(self.as_bytes()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Key, KeyError, KeyId, PublicKey};
+    use crate::hex;
+    use crate::json::{Value, from_value, parse};
+
+    /// RFC 8032, 7.1, test 2: public key, message, signature.
+    const PUBLIC: &str = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+    const MESSAGE: &[u8] = &[0x72];
+    const SIGNATURE: &str = "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+                             085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
+
+    fn public() -> PublicKey {
+        PublicKey::from_bytes(&hex::decode(PUBLIC).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn known_signature_verifies_and_any_flipped_bit_does_not() {
+        let signature: [u8; 64] = hex::decode(SIGNATURE).unwrap();
+        assert!(public().verifies(MESSAGE, &signature));
+        assert!(!public().verifies(&[0x73], &signature));
+        for bit in 0..512 {
+            let mut flipped = signature;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(!public().verifies(MESSAGE, &flipped), "bit {bit}");
+        }
+    }
+
+    /// s + L is the same number modulo the group order: a second signature for the same message, if it were accepted.
+    #[test]
+    fn malleated_signature_is_refused() {
+        let order: [u8; 32] =
+            hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
+        let mut signature: [u8; 64] = hex::decode(SIGNATURE).unwrap();
+        let mut carry = 0;
+        for (digit, addend) in signature[32..].iter_mut().zip(order) {
+            let sum = u16::from(*digit) + u16::from(addend) + carry;
+            *digit = sum.to_le_bytes()[0];
+            carry = sum >> 8;
+        }
+        assert_eq!(carry, 0);
+        assert!(!public().verifies(MESSAGE, &signature));
+    }
+
+    /// The eight points of small order, and two encodings of them that are not canonical.
+    #[test]
+    fn weak_keys_are_refused() {
+        for weak in [
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0000000000000000000000000000000000000000000000000000000000000080",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        ] {
+            let refused = PublicKey::from_bytes(&hex::decode(weak).unwrap());
+            assert_eq!(refused, Err(KeyError::Weak(weak.to_owned())), "{weak}");
+        }
+        let no_point = "0200000000000000000000000000000000000000000000000000000000000000";
+        let refused = PublicKey::from_bytes(&hex::decode(no_point).unwrap());
+        assert_eq!(refused, Err(KeyError::Malformed(no_point.to_owned())));
+    }
+
+    /// The id was computed with securesystemslib's rule: SHA-256 of the canonical key object.
+    #[test]
+    fn id_is_the_hash_of_the_canonical_object() {
+        let text = format!(
+            "{{\"scheme\": \"ed25519\", \"keyval\": {{\"public\": \"{PUBLIC}\"}}, \"keytype\": \"ed25519\"}}"
+        );
+        let key: Key = from_value(&parse(text.as_bytes(), 1024).unwrap()).unwrap();
+        assert_eq!(key, public().to_key());
+        let canonical = format!(
+            "{{\"keytype\":\"ed25519\",\"keyval\":{{\"public\":\"{PUBLIC}\"}},\"scheme\":\"ed25519\"}}"
+        );
+        assert_eq!(key.0.canonical(), canonical.as_bytes());
+        assert_eq!(key.public(), Ok(Some(public())));
+        assert_eq!(key.check(&public().id()), Ok(()));
+        let other = KeyId::parse(&"0".repeat(64)).unwrap();
+        let computed = public().id();
+        assert_eq!(key.check(&other), Err(KeyError::WrongId { listed: other, computed }));
+    }
+
+    #[test]
+    fn every_field_of_a_key_counts_for_its_id() {
+        let Key(Value::Object(mut members)) = public().to_key() else { panic!() };
+        members.insert("x".into(), Value::Null);
+        assert_ne!(Key(Value::Object(members)).id(), public().id());
+    }
+
+    #[test]
+    fn key_ids_have_one_spelling() {
+        for wrong in ["", "ab", &"A".repeat(64), &"0".repeat(63), &"0".repeat(66), &"g".repeat(64)] {
+            assert_eq!(KeyId::parse(wrong), None, "{wrong}");
+            assert!(serde_json::from_value::<KeyId>(wrong.to_owned().into()).is_err());
+        }
+    }
+}

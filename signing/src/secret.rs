@@ -92,3 +92,62 @@ impl PublicKey {
         key.to_public_key_pem(LineEnding::LF).map_err(|error| KeyError::Encoding(error.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SecretKey;
+    use crate::key::{KeyError, PublicKey};
+
+    /// RFC 8410, 10.3: the same key as version 1, as version 2 with its public key, and that public key.
+    const VERSION_1: &str = "-----BEGIN PRIVATE KEY-----\n\
+                             MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+                             -----END PRIVATE KEY-----\n";
+    const VERSION_2: &str = "-----BEGIN PRIVATE KEY-----\n\
+                             MHICAQEwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+                             oB8wHQYKKoZIhvcNAQkJFDEPDA1DdXJkbGUgQ2hhaXJzgSEAGb9ECWmEzf6FQbrB\n\
+                             Z9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+                             -----END PRIVATE KEY-----\n";
+    const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\n\
+                          MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+                          -----END PUBLIC KEY-----\n";
+
+    #[test]
+    fn both_versions_are_read_and_version_1_is_written() {
+        for pem in [VERSION_1, VERSION_2] {
+            let key = SecretKey::from_pem(pem).unwrap();
+            assert_eq!(*key.to_pem().unwrap(), VERSION_1);
+            assert_eq!(key.public().to_pem().unwrap(), PUBLIC);
+            assert_eq!(PublicKey::from_pem(PUBLIC), Ok(key.public()));
+            assert!(key.public().verifies(b"text", &key.sign(b"text")));
+        }
+    }
+
+    /// A flipped bit of the public key in version 2, and nothing of the input in the message.
+    #[test]
+    fn mismatched_and_malformed_keys_are_refused() {
+        let mismatched = VERSION_2.replace("Z9w7lshQ", "Z9w7lshR");
+        for pem in [&mismatched, PUBLIC, "", "MC4C", &VERSION_1.replace("K06", "K0")] {
+            let error = SecretKey::from_pem(pem).unwrap_err();
+            assert!(matches!(error, KeyError::Encoding(_)), "{error:?}");
+            assert!(!error.to_string().contains("MC4C"), "{error}");
+        }
+        assert!(matches!(PublicKey::from_pem(VERSION_1), Err(KeyError::Encoding(_))));
+        let weak =
+            PUBLIC.replace("Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=", &format!("AQ{}=", "A".repeat(41)));
+        assert!(matches!(PublicKey::from_pem(&weak), Err(KeyError::Weak(_))), "{weak}");
+    }
+
+    #[test]
+    fn nothing_prints_the_secret() {
+        let key = SecretKey::from_seed(&[7; 32]).unwrap();
+        let shown = format!("{key:?} {key:#?}");
+        assert!(!shown.contains("0707") && !shown.contains("7, 7"), "{shown}");
+        assert!(shown.starts_with("SecretKey(of PublicKey("), "{shown}");
+    }
+
+    #[test]
+    fn generated_keys_differ() {
+        let (one, other) = (SecretKey::generate().unwrap(), SecretKey::generate().unwrap());
+        assert_ne!(one.public(), other.public());
+    }
+}
