@@ -1,0 +1,78 @@
+//! What both listeners share.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use signing::UnixTime;
+use tokio::sync::Semaphore;
+
+use crate::boot::host::UrlSettings;
+use crate::content::Content;
+use crate::fleet::Inventory;
+use crate::http::Error;
+use crate::metrics::Metrics;
+use crate::ready::Ready;
+use crate::token::TokenFile;
+
+/// Uploads (packs and commits) at a time: each may hold one object of 64 MiB in memory.
+const UPLOADS_MAX: usize = 4;
+
+/// What both listeners share.
+#[derive(Debug)]
+pub struct App {
+    /// Store and signed metadata.
+    pub content: Content,
+    /// Nodes.
+    pub inventory: Inventory,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// The admin's token.
+    pub token: TokenFile,
+    /// URLs for scripts.
+    pub urls: UrlSettings,
+    /// Can it serve?
+    pub ready: Ready,
+    /// Places for uploads.
+    pub uploads: Semaphore,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(
+        content: Content,
+        inventory: Inventory,
+        metrics: Arc<Metrics>,
+        token: TokenFile,
+        urls: UrlSettings,
+    ) -> Arc<Self> {
+        let uploads = Semaphore::new(UPLOADS_MAX);
+        Arc::new(Self { content, inventory, metrics, token, urls, ready: Ready::default(), uploads })
+    }
+
+    /// Runs a blocking step that needs the shared parts on a thread for such.
+    ///
+    /// # Errors
+    /// As `step`; a panic in it is an internal error.
+    pub async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        step: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let app = self.clone();
+        tokio::task::spawn_blocking(move || step(&app)).await.map_err(Error::internal)?
+    }
+
+    /// Writes noted boot requests and looks for publications by others. Blocks.
+    pub fn tend(&self) {
+        self.content.reload_if_changed();
+        let published = self.content.published();
+        if let Err(error) = self.inventory.flush(|node| published.standing(node)) {
+            tracing::error!(reason = %crate::http::error::Chain(&error), "boot requests are not recorded");
+        }
+    }
+}
+
+/// The time.
+pub fn now() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime(since.as_secs().cast_signed())
+}

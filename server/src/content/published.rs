@@ -1,0 +1,78 @@
+//! One loaded state of what is published.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+
+use image_format::manifest::Manifest;
+use image_format::pin::{Assignments, Pin};
+use image_format::repository::View;
+use image_format::store::Store;
+use image_format::{Group, ImageName, NodeId, ObjectId, Sha256};
+use signing::UnixTime;
+
+use crate::boot::choose::Signed;
+use crate::fleet::inventory::Standing;
+
+/// What is published, or why it cannot be loaded.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// Everything verified; none before the first publication, or with a problem.
+    pub view: Option<View>,
+    /// Why metadata could not be loaded.
+    pub problem: Option<String>,
+    /// What the timestamp file looked like.
+    pub(super) stamp: Stamp,
+}
+
+/// What a look at `timestamp.json` sees. It is replaced by rename and last, so any publication changes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Stamp(Option<(u64, u64, i64, i64)>);
+
+impl Stamp {
+    pub(super) fn of(store: &Store) -> Self {
+        let file = std::fs::symlink_metadata(store.path().join("tuf/metadata/timestamp.json"));
+        Self(file.ok().map(|file| (file.ino(), file.size(), file.mtime(), file.mtime_nsec())))
+    }
+}
+
+impl Published {
+    /// Seconds from `now` until each role expires; negative when it has.
+    pub fn expires_in(&self, now: UnixTime) -> BTreeMap<String, i64> {
+        let expiries = self.view.iter().flat_map(|view| &view.expiries);
+        expiries.map(|(role, expires)| (role.to_string(), expires.0 - now.0)).collect()
+    }
+
+    /// Whether `id` is the index of a published image. Only those are read as an index: else anybody could have us parse
+    /// any object as one, again and again.
+    pub fn is_index(&self, id: &ObjectId) -> bool {
+        self.view.as_ref().is_some_and(|view| view.images.values().any(|(_, image)| image.root.index.id == *id))
+    }
+
+    /// Group and pinned image of a node, now.
+    pub fn assignment(&self, node: &NodeId) -> (Option<Group>, Option<ImageName>) {
+        let Some(view) = &self.view else { return (None, None) };
+        let group = view.assignments.group_of(node);
+        let pinned = group.and_then(|group| view.pins.get(group)).map(|pin| pin.stable.name.clone());
+        (group.cloned(), pinned)
+    }
+
+    /// Whether the assignments name `node`.
+    pub fn standing(&self, node: &NodeId) -> Standing {
+        let named = self.view.as_ref().is_some_and(|view| view.assignments.nodes.contains_key(node));
+        if named { Standing::Assigned } else { Standing::Stranger }
+    }
+}
+
+impl Signed for View {
+    fn assignments(&self) -> &Assignments {
+        &self.assignments
+    }
+
+    fn pin(&self, group: &Group) -> Option<&Pin> {
+        self.pins.get(group)
+    }
+
+    fn image(&self, name: &ImageName) -> Option<(Sha256, &Manifest)> {
+        self.images.get(name).map(|(digest, manifest)| (*digest, manifest))
+    }
+}

@@ -1,0 +1,105 @@
+//! The end of an answer: when its body is written or dropped, the line in the log, the metrics and the phase follow.
+
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::{Method, StatusCode};
+
+use super::body::Body;
+use crate::metrics::Metrics;
+use crate::net::phase::Phase;
+
+/// What is known about a request when its answer begins.
+#[derive(Debug)]
+pub struct Record {
+    /// `delivery` or `admin`.
+    pub listener: &'static str,
+    /// The kind of request, a word of bounded variety.
+    pub route: &'static str,
+    /// The method.
+    pub method: Method,
+    /// The path, cut.
+    pub path: String,
+    /// Status of the answer.
+    pub status: StatusCode,
+    /// Who asked.
+    pub peer: IpAddr,
+    /// When the head was complete.
+    pub start: Instant,
+    /// Why it is a refusal.
+    pub reason: Option<String>,
+}
+
+/// A body that reports its end.
+#[derive(Debug)]
+pub struct Tail {
+    body: Body,
+    record: Record,
+    metrics: Arc<Metrics>,
+    phase: Arc<Phase>,
+    sent: u64,
+    promised: Option<u64>,
+    failure: Option<String>,
+}
+
+impl Tail {
+    /// Watches `body`.
+    pub fn new(body: Body, record: Record, metrics: Arc<Metrics>, phase: Arc<Phase>) -> Self {
+        let promised = body.size_hint().exact();
+        Self { body, record, metrics, phase, sent: 0, promised, failure: None }
+    }
+}
+
+impl HttpBody for Tail {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+            }
+            Poll::Ready(Some(Err(error))) => self.failure = Some(error.to_string()),
+            _ => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        self.phase.idle();
+        let Record { listener, route, method, path, status, peer, start, reason } = &self.record;
+        self.metrics.answered(listener, route, status.as_u16(), self.sent);
+        let whole = *method == Method::HEAD || self.promised.is_none_or(|promised| promised == self.sent);
+        let (ms, status, bytes) = (start.elapsed().as_millis() as u64, status.as_u16(), self.sent);
+        if let Some(failure) = &self.failure {
+            tracing::error!(%listener, %route, %method, %path, status, bytes, %peer, ms, reason = %failure, "cut");
+        } else if !whole {
+            tracing::info!(%listener, %route, %method, %path, status, bytes, %peer, ms, reason = "client left", "request");
+        } else if let Some(reason) = reason {
+            if status >= 500 {
+                tracing::error!(%listener, %route, %method, %path, status, bytes, %peer, ms, %reason, "refused");
+            } else {
+                tracing::warn!(%listener, %route, %method, %path, status, bytes, %peer, ms, %reason, "refused");
+            }
+        } else {
+            tracing::info!(%listener, %route, %method, %path, status, bytes, %peer, ms, "request");
+        }
+    }
+}
