@@ -180,3 +180,69 @@ pub fn log(output: &Output, what: &str, path: &Path) -> Result<()> {
     write!(file, "== {what}: {} in {:.1?}\n{}{}", output.status, output.took, output.stdout, output.stderr)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper(lifetime: Lifetime) -> Process {
+        let log = std::env::temp_dir().join(format!("bascule-sleeper-{}.log", std::process::id()));
+        let sleeper =
+            Process::start("sleep", "/bin/sleep".as_ref(), &["1000".into()], lifetime, &log).unwrap();
+        std::fs::remove_file(log).unwrap_or_default();
+        sleeper
+    }
+
+    fn exists(id: u32) -> bool {
+        Path::new(&format!("/proc/{id}")).exists()
+    }
+
+    #[test]
+    fn a_dropped_process_is_gone() {
+        for lifetime in [Lifetime::Bound, Lifetime::Free] {
+            let process = sleeper(lifetime);
+            let id = process.id().unwrap();
+            assert!(exists(id));
+            drop(process);
+            assert!(!exists(id));
+        }
+    }
+
+    #[test]
+    fn a_bound_process_ends_with_the_thread_that_started_it() {
+        let mut process = thread::spawn(|| {
+            let process = sleeper(Lifetime::Bound);
+            // `setpriv` must have made way for the program before the thread ends.
+            let id = process.id().unwrap();
+            while std::fs::read_to_string(format!("/proc/{id}/comm")).unwrap().trim() != "sleep" {
+                thread::yield_now();
+            }
+            process
+        })
+        .join()
+        .unwrap();
+        let begin = Instant::now();
+        while process.ended().unwrap().is_none() {
+            assert!(begin.elapsed() < Duration::from_secs(20));
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_process_is_asked_to_end() {
+        let mut process = sleeper(Lifetime::Free);
+        assert!(!process.stop(Duration::from_secs(20)).unwrap().success());
+        assert_eq!(process.id(), None);
+    }
+
+    #[test]
+    fn a_failed_program_shows_what_it_printed() {
+        let view = View::new();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo one; echo two >&2; exit 3"]);
+        let output = run(&mut command, &view).unwrap();
+        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("one\n", "two\n"));
+        let message = output.success("the script").unwrap_err().to_string();
+        assert!(message.contains("the script") && message.contains("two"), "{message}");
+    }
+}

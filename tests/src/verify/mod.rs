@@ -134,7 +134,8 @@ pub fn run(view: &View, options: &Options) -> Result<ExitCode> {
             }
             Err(error) => {
                 failed += 1;
-                view.failed(&format!("{error:#}"));
+                view.failed("");
+                view.note(&format!("{error:#}"));
                 false
             }
         };
