@@ -33,8 +33,10 @@ fn delegations(roles: Vec<Value>) -> Value {
     ])
 }
 
-/// Publishes these delegation graphs: (role, its delegations, its targets).
-fn publish(graph: &[(&str, Vec<Value>, &[(&str, u8)])]) -> Site {
+/// A role, its delegations, its targets (path and mark).
+type Node<'n> = (&'n str, Vec<Value>, &'n [(&'n str, u8)]);
+
+fn publish(graph: &[Node<'_>]) -> Site {
     let mut site = Site::new();
     for (role, roles, targets) in graph {
         if *role != "targets" {
@@ -122,8 +124,8 @@ fn first_delegation_wins_and_a_terminating_one_ends_the_search() {
     let roles = |terminating| {
         vec![delegation("first", &["x/*"], terminating), delegation("second", &["x/*", "y/*"], false)]
     };
-    let empty: (&str, Vec<Value>, &[(&str, u8)]) = ("first", vec![], &[("x/a", 1)]);
-    let second: (&str, Vec<Value>, &[(&str, u8)]) = ("second", vec![], &[("x/a", 2), ("x/b", 2), ("y/a", 2)]);
+    let empty: Node<'_> = ("first", vec![], &[("x/a", 1)]);
+    let second: Node<'_> = ("second", vec![], &[("x/a", 2), ("x/b", 2), ("y/a", 2)]);
     let mut open = publish(&[empty.clone(), second.clone(), ("targets", roles(false), &[])]);
     assert_eq!(look_up(&mut open, "x/a"), Ok(Some(1)));
     assert_eq!(look_up(&mut open, "x/b"), Ok(Some(2)));
@@ -195,8 +197,7 @@ fn search_and_depth_are_bounded() {
     let wide: Vec<Value> =
         (0..2_000).map(|number| delegation(&format!("r{number}"), &["x"], false)).collect();
     let names: Vec<String> = (0..40).map(|number| format!("r{number}")).collect();
-    let mut graph: Vec<(&str, Vec<Value>, &[(&str, u8)])> =
-        names.iter().map(|name| (name.as_str(), vec![], [].as_slice())).collect();
+    let mut graph: Vec<Node<'_>> = names.iter().map(|name| (name.as_str(), vec![], [].as_slice())).collect();
     graph.push(("targets", wide, &[]));
     let mut site = publish(&graph);
     assert_eq!(look_up(&mut site, "x"), Err(TrustError::TooManyDelegations { limit: 32 }));
@@ -204,7 +205,7 @@ fn search_and_depth_are_bounded() {
 
     let chain: Vec<Vec<Value>> =
         (1..=40).map(|next| vec![delegation(&format!("r{next}"), &["x"], false)]).collect();
-    let mut graph: Vec<(&str, Vec<Value>, &[(&str, u8)])> =
+    let mut graph: Vec<Node<'_>> =
         names.iter().zip(chain).map(|(name, next)| (name.as_str(), next, [].as_slice())).collect();
     graph.push(("targets", vec![delegation("r0", &["x"], false)], &[]));
     let mut site = publish(&graph);
