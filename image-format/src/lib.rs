@@ -20,6 +20,7 @@ pub mod record;
 pub mod slot;
 pub mod slot_layout;
 pub mod state;
+pub mod store;
 #[cfg(any(test, feature = "sim"))]
 pub mod test_images;
 pub mod verity;

@@ -1,0 +1,142 @@
+//! The file operations that everything durable in a store is made of. In tests each can fail, see `fault`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::StoreError;
+#[cfg(test)]
+use super::fault;
+
+/// Mode of everything that is published: readable for a server that runs as another user.
+const MODE: u32 = 0o644;
+
+macro_rules! fault_point {
+    ($operation:literal, $path:expr) => {
+        #[cfg(test)]
+        fault::point($operation, $path).map_err(|source| StoreError::io($operation, $path, source))?;
+    };
+}
+
+/// Writes a new file; not yet durable.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let mut file = create_new(path)?;
+    write(&mut file, path, bytes)
+}
+
+pub(crate) fn create_new(path: &Path) -> Result<File, StoreError> {
+    fault_point!("create", path);
+    let error = |source| StoreError::io("create", path, source);
+    let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(error)?;
+    file.set_permissions(std::fs::Permissions::from_mode(MODE)).map_err(error)?;
+    Ok(file)
+}
+
+pub(crate) fn write(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let error = |source| StoreError::io("write", path, source);
+    #[cfg(test)]
+    if let Err(failed) = fault::point("write", path) {
+        // As much as a process that dies, or a disk that fills up, may leave.
+        file.write_all(&bytes[..bytes.len() / 2]).map_err(error)?;
+        return Err(error(failed));
+    }
+    file.write_all(bytes).map_err(error)
+}
+
+/// Makes a file's content durable.
+pub(crate) fn sync_file(path: &Path) -> Result<(), StoreError> {
+    fault_point!("fsync", path);
+    File::open(path).and_then(|file| file.sync_all()).map_err(|source| StoreError::io("fsync", path, source))
+}
+
+/// Makes the names in a directory durable.
+pub(crate) fn sync_dir(path: &Path) -> Result<(), StoreError> {
+    fault_point!("fsync directory", path);
+    let synced = File::open(path).and_then(|dir| dir.sync_all());
+    synced.map_err(|source| StoreError::io("fsync directory", path, source))
+}
+
+/// Makes everything on the file system of `path` durable: one call for thousands of files.
+pub(crate) fn sync_filesystem(path: &Path) -> Result<(), StoreError> {
+    fault_point!("syncfs", path);
+    let synced = File::open(path).and_then(|file| rustix::fs::syncfs(&file).map_err(io::Error::from));
+    synced.map_err(|source| StoreError::io("syncfs", path, source))
+}
+
+/// Puts `from` in the place of `to` in one step, whatever was there.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fault_point!("rename", to);
+    std::fs::rename(from, to).map_err(|source| StoreError::io("rename", to, source))
+}
+
+/// Makes a directory; it may exist.
+pub(crate) fn make_dir(path: &Path) -> Result<(), StoreError> {
+    fault_point!("create directory", path);
+    match std::fs::create_dir(path) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+            Err(StoreError::io("create directory", path, source))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A regular file that was opened without following a link, with its size.
+pub(crate) fn open_regular(path: PathBuf) -> Result<Option<(File, u64)>, StoreError> {
+    // Without O_NONBLOCK the opening of a FIFO would wait for a writer for ever.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let opened = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(&path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) if source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            return Err(StoreError::NotAFile { path, found: "a symbolic link" });
+        }
+        Err(source) => return Err(StoreError::Io { operation: "open", path, source }),
+    };
+    let metadata = file.metadata().map_err(|source| StoreError::io("stat", &path, source))?;
+    match metadata.is_file() {
+        true => Ok(Some((file, metadata.len()))),
+        false => Err(StoreError::NotAFile { path, found: kind(metadata.file_type()) }),
+    }
+}
+
+/// The size of a regular file, without opening it.
+pub(crate) fn regular_size(path: PathBuf) -> Result<Option<u64>, StoreError> {
+    match std::fs::symlink_metadata(&path) {
+        Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
+        Ok(metadata) => Err(StoreError::NotAFile { path, found: kind(metadata.file_type()) }),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(StoreError::Io { operation: "stat", path, source }),
+    }
+}
+
+/// A regular file of at most `max` bytes.
+pub(crate) fn read_regular(path: &Path, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some((file, size)) = open_regular(path.to_owned())? else { return Ok(None) };
+    let too_large = |found| StoreError::TooLarge { path: path.to_owned(), max, found };
+    if size > max {
+        return Err(too_large(size));
+    }
+    let mut bytes = Vec::with_capacity(size as usize);
+    // One byte more than allowed, so that a file that grows meanwhile is noticed.
+    let read = file.take(max.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|source| StoreError::io("read", path, source))?;
+    match bytes.len() as u64 {
+        found if found > max => Err(too_large(found)),
+        _ => Ok(Some(bytes)),
+    }
+}
+
+fn kind(file_type: std::fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    match () {
+        () if file_type.is_symlink() => "a symbolic link",
+        () if file_type.is_dir() => "a directory",
+        () if file_type.is_fifo() => "a FIFO",
+        () if file_type.is_socket() => "a socket",
+        () => "a device",
+    }
+}
