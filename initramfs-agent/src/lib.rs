@@ -12,9 +12,13 @@
 //! | [`http`] | a bounded HTTP client |
 //! | [`sys`] | system calls without a safe wrapper: the only `unsafe` |
 
+pub mod boot;
 pub mod cmdline;
 pub mod console;
+pub mod fleet;
 pub mod http;
+pub mod init;
 pub mod modules;
 pub mod net;
+pub mod process;
 pub mod sys;

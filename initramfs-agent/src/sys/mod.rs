@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+pub mod block;
 pub mod dm;
 pub mod kexec;
 pub mod net;
+pub mod process;

@@ -1,0 +1,13 @@
+//! What the server is asked and told.
+//!
+//! [`wish`] turns signed metadata into the image that this node should run; [`fetch`] gets the bytes; [`report`] tells the server
+//! what happens. Nothing that the server says counts without a signature.
+
+pub mod fetch;
+pub mod report;
+pub mod trusted;
+pub mod wish;
+
+pub use fetch::Server;
+pub use report::Reporter;
+pub use wish::{Wish, WishError};

@@ -1,0 +1,324 @@
+//! From signed metadata to the one image that this node should run.
+//!
+//! Two parties must agree: the pin of the node's group names an image with its digest, and the releases list the same image with
+//! the same digest. The group comes from signed assignments, never from the server's word. Whoever has the server or one of
+//! the two keys can at most repeat what was signed before.
+
+use image_format::document::DocumentError;
+use image_format::manifest::MANIFEST_MAX;
+use image_format::pin::{ASSIGNMENTS_MAX, ASSIGNMENTS_PATH, Assignments, PIN_MAX, Pin, pin_path};
+use image_format::record::TrustedText;
+use image_format::{Group, ImageName, Manifest, NodeId, Role, Sha256};
+use signing::{
+    Client, RefreshError, TargetInfo, TrustError, TrustedFiles, UnixTime, Value, find_target, refresh,
+};
+
+use super::fetch::Server;
+use super::trusted;
+use crate::http::HttpError;
+
+/// The architecture that this agent is built for, in Debian's words.
+const ARCH: &str = "amd64";
+
+/// The only hardware class that fits a node of which nothing more is known.
+const CLASS: &str = "generic";
+
+/// Target of the top-level role that carries the release floors.
+const FLOOR_TARGET: &str = "floor";
+
+/// What a node should run, verified.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wish {
+    /// The node's group.
+    pub group: Group,
+    /// The group's pin.
+    pub pin: Pin,
+    /// The image.
+    pub manifest: Manifest,
+    /// Its manifest's bytes.
+    pub manifest_bytes: Vec<u8>,
+    /// Their digest: the image's identity.
+    pub digest: Sha256,
+}
+
+/// Why it is not known what this node should run.
+#[derive(Debug, thiserror::Error)]
+pub enum WishError {
+    /// The server cannot be reached or does not answer properly.
+    #[error("cannot get {what} from the server")]
+    Server {
+        /// File or target.
+        what: String,
+        /// What happened.
+        source: HttpError,
+    },
+    /// The metadata are not trusted.
+    #[error("metadata of the server are not trusted")]
+    Trust(#[source] TrustError),
+    /// A target has other bytes than was signed.
+    #[error(
+        "{path}: expected {length} bytes with SHA-256 {expected}, found {found_length} bytes with {found}"
+    )]
+    Target {
+        /// Target path.
+        path: String,
+        /// Signed length.
+        length: u64,
+        /// Signed digest.
+        expected: Sha256,
+        /// Received length.
+        found_length: u64,
+        /// Digest of what was received.
+        found: Sha256,
+    },
+    /// A target is longer than anything of its kind.
+    #[error("{path}: {length} bytes are signed, at most {max} are read (endless data)")]
+    TooLong {
+        /// Target path.
+        path: String,
+        /// Signed length.
+        length: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// A verified target cannot be understood.
+    #[error("{path} cannot be used")]
+    Document {
+        /// Target path.
+        path: String,
+        /// What is wrong with it.
+        source: DocumentError,
+    },
+    /// Nobody assigned the node.
+    #[error("node {node} is in no group: assign it, or set a default group")]
+    NoGroup {
+        /// This node.
+        node: NodeId,
+    },
+    /// The group has no pin.
+    #[error("group {group} has no pin: pin an image for it")]
+    NoPin {
+        /// The group.
+        group: Group,
+    },
+    /// One group's pin stands for another's.
+    #[error("pin of group {group}: expected that group inside, found {found}")]
+    ForeignPin {
+        /// The group asked for.
+        group: Group,
+        /// The group inside.
+        found: Group,
+    },
+    /// The pin names what the releases do not list.
+    #[error("pinned image {name} is not released")]
+    NotReleased {
+        /// The image.
+        name: ImageName,
+    },
+    /// Pin and releases disagree.
+    #[error("pinned image {name}: the pin says manifest {pinned}, the releases list {released}")]
+    Disagreement {
+        /// The image.
+        name: ImageName,
+        /// What the pin says.
+        pinned: Sha256,
+        /// What the releases say.
+        released: Sha256,
+    },
+    /// The manifest describes another image than its name.
+    #[error("manifest of {name}: expected that image inside, found {found}")]
+    ForeignManifest {
+        /// The image asked for.
+        name: ImageName,
+        /// The image inside.
+        found: ImageName,
+    },
+    /// The image is for other machines.
+    #[error("image {name}: its {what} is {found:?}, this node's is {expected:?}")]
+    Unfit {
+        /// The image.
+        name: ImageName,
+        /// `arch` or `class`.
+        what: &'static str,
+        /// This node's.
+        expected: &'static str,
+        /// The image's.
+        found: String,
+    },
+    /// The image was withdrawn by the signed floor.
+    #[error("image {name} has release counter {counter}, the signed floor of its role is {floor}")]
+    BelowFloor {
+        /// The image.
+        name: ImageName,
+        /// Its counter.
+        counter: u64,
+        /// The floor.
+        floor: u64,
+    },
+}
+
+impl WishError {
+    /// Whether the server is to blame for not answering, rather than the answer.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Server { source, .. } if source.is_transient())
+    }
+}
+
+/// What a refresh brought: files worth keeping in any case, and the wish.
+#[derive(Debug)]
+pub struct Refreshed {
+    /// Verified files, to be kept also after an error; none when not even a root verified.
+    pub trusted: Option<TrustedText>,
+    /// The wish.
+    pub wish: Result<Wish, WishError>,
+}
+
+/// Asks the server what `node` should run. `now` is the time that expiry is checked against.
+pub fn ask(
+    server: &mut Server,
+    start: TrustedFiles,
+    kept: Option<&TrustedText>,
+    node: &NodeId,
+    now: UnixTime,
+) -> Refreshed {
+    let mut client = match Client::new(start, now) {
+        Ok(client) => client,
+        Err(error) => return Refreshed { trusted: None, wish: Err(WishError::Trust(error)) },
+    };
+    let mut asked = Asked {
+        assignments: kept.and_then(|kept| kept.assignments.clone()),
+        pin: kept.and_then(|kept| kept.pin.clone()),
+    };
+    let wish = asked.wish(&mut client, server, node);
+    let trusted = trusted::text(client.trusted(), asked.assignments, asked.pin);
+    Refreshed { trusted: Some(trusted), wish }
+}
+
+/// The two targets of this node: as kept, then as signed now.
+struct Asked {
+    assignments: Option<String>,
+    pin: Option<String>,
+}
+
+impl Asked {
+    fn wish(&mut self, client: &mut Client, server: &mut Server, node: &NodeId) -> Result<Wish, WishError> {
+        refresh(client, |wanted| server.metadata(&wanted.name, wanted.max_len)).map_err(refused)?;
+
+        let no_group = || WishError::NoGroup { node: node.clone() };
+        let found = find(client, server, ASSIGNMENTS_PATH)?.ok_or_else(no_group)?;
+        let text = target(server, &found, ASSIGNMENTS_MAX, &mut self.assignments)?;
+        let assignments = Assignments::parse(text.as_bytes()).map_err(document(&found.path))?;
+        let group = assignments.group_of(node).ok_or_else(no_group)?.clone();
+
+        let no_pin = || WishError::NoPin { group: group.clone() };
+        let found = find(client, server, &pin_path(&group))?.ok_or_else(no_pin)?;
+        let text = target(server, &found, PIN_MAX, &mut self.pin)?;
+        let pin = Pin::parse(text.as_bytes()).map_err(document(&found.path))?;
+        if pin.group != group {
+            return Err(WishError::ForeignPin { group, found: pin.group });
+        }
+
+        let name = &pin.stable.name;
+        let not_released = || WishError::NotReleased { name: name.clone() };
+        let found = find(client, server, &name.target_path())?.ok_or_else(not_released)?;
+        let released = Sha256::from_bytes(found.sha256);
+        if released != pin.stable.manifest {
+            return Err(WishError::Disagreement {
+                name: name.clone(),
+                pinned: pin.stable.manifest,
+                released,
+            });
+        }
+        let manifest_bytes = target_bytes(server, &found, MANIFEST_MAX)?;
+        let manifest = Manifest::parse(&manifest_bytes).map_err(document(&found.path))?;
+        check(&manifest, name, floor(client, &name.role))?;
+        Ok(Wish { group, manifest, manifest_bytes, digest: released, pin })
+    }
+}
+
+/// What a verified manifest must say beyond its shape.
+fn check(manifest: &Manifest, name: &ImageName, floor: u64) -> Result<(), WishError> {
+    let unfit = |what, expected, found: &str| WishError::Unfit {
+        name: name.clone(),
+        what,
+        expected,
+        found: found.to_owned(),
+    };
+    if manifest.name != *name {
+        return Err(WishError::ForeignManifest { name: name.clone(), found: manifest.name.clone() });
+    }
+    if manifest.arch != ARCH {
+        return Err(unfit("arch", ARCH, &manifest.arch));
+    }
+    if manifest.class != CLASS {
+        return Err(unfit("class", CLASS, &manifest.class));
+    }
+    if manifest.counter < floor {
+        return Err(WishError::BelowFloor { name: name.clone(), counter: manifest.counter, floor });
+    }
+    Ok(())
+}
+
+/// The signed floor of a role; 0 where none is signed.
+pub fn floor(client: &Client, role: &Role) -> u64 {
+    let custom = client.top_level_target(FLOOR_TARGET).and_then(|target| target.custom);
+    let floors = custom.as_ref().and_then(|custom| custom.get("bascule")?.get("floors"));
+    floors.and_then(|floors| floors.get(role.as_str())).and_then(Value::as_u64).unwrap_or(0)
+}
+
+fn refused(error: RefreshError<HttpError>) -> WishError {
+    match error {
+        RefreshError::Fetch { name, source } => {
+            WishError::Server { what: format!("metadata {name}"), source }
+        }
+        RefreshError::Trust(error) => WishError::Trust(error),
+    }
+}
+
+fn document(path: &str) -> impl FnOnce(DocumentError) -> WishError {
+    let path = path.to_owned();
+    move |source| WishError::Document { path, source }
+}
+
+fn find(client: &mut Client, server: &mut Server, path: &str) -> Result<Option<TargetInfo>, WishError> {
+    find_target(client, path, |wanted| server.metadata(&wanted.name, wanted.max_len)).map_err(refused)
+}
+
+/// A target's text: the kept one when it is still the signed one, else from the server, and kept from then on.
+fn target(
+    server: &mut Server,
+    found: &TargetInfo,
+    max: u64,
+    kept: &mut Option<String>,
+) -> Result<String, WishError> {
+    if let Some(text) = kept
+        && *Sha256::of(text.as_bytes()).as_bytes() == found.sha256
+    {
+        return Ok(text.clone());
+    }
+    let bytes = target_bytes(server, found, max)?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    *kept = Some(text.clone());
+    Ok(text)
+}
+
+fn target_bytes(server: &mut Server, found: &TargetInfo, max: u64) -> Result<Vec<u8>, WishError> {
+    let TargetInfo { path, length, sha256, .. } = found;
+    if *length > max {
+        return Err(WishError::TooLong { path: path.clone(), length: *length, max });
+    }
+    let bytes = server
+        .target(path, sha256, *length)
+        .map_err(|source| WishError::Server { what: path.clone(), source })?;
+    let digest = Sha256::of(&bytes);
+    if bytes.len() as u64 != *length || digest.as_bytes() != sha256 {
+        return Err(WishError::Target {
+            path: path.clone(),
+            length: *length,
+            expected: Sha256::from_bytes(*sha256),
+            found_length: bytes.len() as u64,
+            found: digest,
+        });
+    }
+    Ok(bytes)
+}
