@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`cmdline`] | the `bascule.` words of the kernel command line |
 //! | [`console`] | one line a step |
+//! | [`disk`] | finding the disk, the record, installing an image |
 //! | [`modules`] | kernel modules by list and by device |
 //! | [`net`] | interface, DHCP, address |
 //! | [`http`] | a bounded HTTP client |
@@ -15,6 +16,7 @@
 pub mod boot;
 pub mod cmdline;
 pub mod console;
+pub mod disk;
 pub mod fleet;
 pub mod http;
 pub mod init;
