@@ -111,12 +111,12 @@ impl Client {
                 Fetch { name: file_name("root", Some(version)), max_len: ROOT_MAX_LEN }
             }
             (Step::Snapshot, Some(timestamp), _) => {
-                let listed = timestamp.snapshot();
+                let listed = &timestamp.meta.snapshot;
                 let max_len = listed.max_len("snapshot", SNAPSHOT_MAX_LEN)?;
                 Fetch { name: file_name("snapshot", versioned(listed.version)), max_len }
             }
             (Step::Targets, _, Some(snapshot)) => {
-                let listed = snapshot.targets();
+                let listed = &snapshot.meta.targets;
                 let max_len = listed.max_len("targets", TARGETS_MAX_LEN)?;
                 Fetch { name: file_name("targets", versioned(listed.version)), max_len }
             }
@@ -153,6 +153,17 @@ impl Client {
     /// The verified files, verbatim as received. Persist them also after an error (spec 5.3.8, 5.4.5, 5.5.7, 5.6.6).
     pub fn trusted(&self) -> &TrustedFiles {
         &self.files
+    }
+
+    /// A set of files that verifies on its own, to keep beside what was installed from it: what [`Client::offline`] accepts.
+    /// `None` before the refresh is complete. Of the delegated roles it holds those that were looked at since.
+    ///
+    /// It is not the same as [`Client::trusted`], which after a failure holds files of two refreshes: enough to refuse a
+    /// rollback next time, but not consistent.
+    pub fn proof(&self) -> Option<TrustedFiles> {
+        let mut files = self.files.clone();
+        files.delegated.retain(|role, _| self.delegated.keys().any(|(_, loaded)| loaded == role));
+        (self.step == Step::Done).then_some(files)
     }
 
     /// The trusted root.

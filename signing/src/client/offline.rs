@@ -7,7 +7,7 @@ impl Client {
     /// Checks stored files for what does not change with time: signatures, versions, hashes. A slot that was verified before
     /// must boot although its metadata has expired since, so expiry does not count.
     ///
-    /// All top-level files must be there. Of the delegated ones each that is stored must verify; a role that is not stored is
+    /// Give it a [`Client::proof`]. All top-level files must be there. Of the delegated ones each that is stored must verify; a role that is not stored is
     /// [`TrustError::Missing`] once a search needs it. Stored files that nobody delegates to are dropped.
     ///
     /// # Errors
@@ -16,8 +16,7 @@ impl Client {
         let mut client = Self::start(trusted, None)?;
         client.accept_stored()?;
         client.load_stored_delegations()?;
-        let delegated: Vec<String> = client.delegated.keys().map(|(_, role)| role.clone()).collect();
-        client.files.delegated.retain(|role, _| delegated.contains(role));
+        client.files = client.proof().ok_or(TrustError::NotRefreshed)?;
         Ok(client)
     }
 }

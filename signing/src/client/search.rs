@@ -231,7 +231,7 @@ impl Client {
 
     fn listed(&self, role: &str) -> Result<&MetaFile, TrustError> {
         let snapshot = self.snapshot.as_ref().ok_or(TrustError::NotRefreshed)?;
-        snapshot.role(role).ok_or_else(|| TrustError::NotInSnapshot { role: role.to_owned() })
+        snapshot.meta.role(role).ok_or_else(|| TrustError::NotInSnapshot { role: role.to_owned() })
     }
 
     /// Spec 5.6.2 to 5.6.5, by the keys of this delegator.

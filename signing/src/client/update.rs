@@ -69,37 +69,42 @@ impl Client {
             not_lower("timestamp", trusted.version, newer.version)?;
             if newer.version == trusted.version {
                 self.check_expiry("timestamp", trusted)?;
-                return self.timestamp_done();
+                self.timestamp_done();
+                return Ok(());
             }
-            not_lower("snapshot", trusted.snapshot().version, newer.snapshot().version)?;
+            not_lower("snapshot", trusted.meta.snapshot.version, newer.meta.snapshot.version)?;
         }
         self.check_expiry("timestamp", &newer)?;
         self.files.timestamp = Some(bytes.to_vec());
         self.timestamp = Some(newer);
-        self.timestamp_done()
+        self.timestamp_done();
+        Ok(())
     }
 
-    fn timestamp_done(&mut self) -> Result<(), TrustError> {
+    fn timestamp_done(&mut self) {
         self.step = Step::Snapshot;
         let stored = self.files.snapshot.clone();
-        match stored {
-            Some(stored) if self.check_snapshot(&stored).is_ok() => self.accept_snapshot(&stored),
-            _ => Ok(()),
+        if let Some((snapshot, bytes)) =
+            stored.and_then(|bytes| Some((self.check_snapshot(&bytes).ok()?, bytes)))
+        {
+            self.trust_snapshot(snapshot, bytes);
         }
     }
 
     /// Spec 5.5.2 to 5.5.6, the hash before the signatures.
     fn check_snapshot(&self, bytes: &[u8]) -> Result<Snapshot, TrustError> {
         let timestamp = self.timestamp.as_ref().ok_or(TrustError::NotRefreshed)?;
-        let listed = timestamp.snapshot();
+        let listed = &timestamp.meta.snapshot;
         listed.check_bytes("snapshot", bytes, SNAPSHOT_MAX_LEN)?;
         let newer: Snapshot =
             self.verified("snapshot", bytes, SNAPSHOT_MAX_LEN, &self.root.roles.snapshot)?;
         same_version("snapshot", "timestamp", listed, newer.version)?;
         if let Some(trusted) = &self.snapshot {
             not_lower("snapshot", trusted.version, newer.version)?;
-            for (file, old) in &trusted.meta {
-                let new = newer.meta.get(file).ok_or_else(|| TrustError::Dropped { file: file.clone() })?;
+            not_lower("targets", trusted.meta.targets.version, newer.meta.targets.version)?;
+            for (file, old) in &trusted.meta.delegated {
+                let new = newer.meta.delegated.get(file);
+                let new = new.ok_or_else(|| TrustError::Dropped { file: file.clone() })?;
                 not_lower(file.strip_suffix(".json").unwrap_or(file), old.version, new.version)?;
             }
         }
@@ -108,20 +113,27 @@ impl Client {
     }
 
     pub(super) fn accept_snapshot(&mut self, bytes: &[u8]) -> Result<(), TrustError> {
-        self.snapshot = Some(self.check_snapshot(bytes)?);
-        self.files.snapshot = Some(bytes.to_vec());
+        let snapshot = self.check_snapshot(bytes)?;
+        self.trust_snapshot(snapshot, bytes.to_vec());
+        Ok(())
+    }
+
+    fn trust_snapshot(&mut self, snapshot: Snapshot, bytes: Vec<u8>) {
+        self.snapshot = Some(snapshot);
+        self.files.snapshot = Some(bytes);
         self.step = Step::Targets;
         let stored = self.files.targets.clone();
-        match stored {
-            Some(stored) if self.check_targets(&stored).is_ok() => self.accept_targets(&stored),
-            _ => Ok(()),
+        if let Some((targets, bytes)) =
+            stored.and_then(|bytes| Some((self.check_targets(&bytes).ok()?, bytes)))
+        {
+            self.trust_targets(targets, bytes);
         }
     }
 
     /// Spec 5.6.2 to 5.6.5.
     fn check_targets(&self, bytes: &[u8]) -> Result<Targets, TrustError> {
         let snapshot = self.snapshot.as_ref().ok_or(TrustError::NotRefreshed)?;
-        let listed = snapshot.targets();
+        let listed = &snapshot.meta.targets;
         listed.check_bytes("targets", bytes, TARGETS_MAX_LEN)?;
         let newer: Targets = self.verified("targets", bytes, TARGETS_MAX_LEN, &self.root.roles.targets)?;
         same_version("targets", "snapshot", listed, newer.version)?;
@@ -130,10 +142,15 @@ impl Client {
     }
 
     pub(super) fn accept_targets(&mut self, bytes: &[u8]) -> Result<(), TrustError> {
-        self.targets = Some(self.check_targets(bytes)?);
-        self.files.targets = Some(bytes.to_vec());
-        self.step = Step::Done;
+        let targets = self.check_targets(bytes)?;
+        self.trust_targets(targets, bytes.to_vec());
         Ok(())
+    }
+
+    fn trust_targets(&mut self, targets: Targets, bytes: Vec<u8>) {
+        self.targets = Some(targets);
+        self.files.targets = Some(bytes);
+        self.step = Step::Done;
     }
 
     /// Parses, checks the signatures by keys of the root, and reads.

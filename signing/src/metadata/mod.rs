@@ -23,9 +23,9 @@ pub use self::envelope::{Envelope, SignatureEntry};
 pub use self::files::{Hashes, MetaFile, file_name};
 pub use self::root::{Root, RootRoles};
 pub use self::signers::Signers;
-pub use self::snapshot::Snapshot;
+pub use self::snapshot::{Snapshot, SnapshotMeta};
 pub use self::targets::{Target, Targets};
-pub use self::timestamp::Timestamp;
+pub use self::timestamp::{Timestamp, TimestampMeta};
 use crate::error::TrustError;
 use crate::json::Value;
 use crate::time::UnixTime;
@@ -47,11 +47,13 @@ pub trait RoleMetadata: Serialize + DeserializeOwned {
     /// The moment from which on the metadata must not be believed any more.
     fn expires(&self) -> UnixTime;
 
-    /// Checks the rules that go beyond the shape; `role` is for the message.
+    /// Checks the rules that go beyond the shape, if there are any; `role` is for the message.
     ///
     /// # Errors
     /// The broken rule.
-    fn check(&self, role: &str) -> Result<(), TrustError>;
+    fn check(&self, _role: &str) -> Result<(), TrustError> {
+        Ok(())
+    }
 }
 
 /// Versions and thresholds count from 1.

@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Extra, MetaFile, RoleMetadata};
-use crate::error::TrustError;
 use crate::time::UnixTime;
-
-const TARGETS: &str = "targets.json";
 
 /// Content of `N.snapshot.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,22 +19,28 @@ pub struct Snapshot {
     pub version: u64,
     /// End of validity.
     pub expires: UnixTime,
-    /// `<role>.json` → its only acceptable version.
-    pub meta: BTreeMap<String, MetaFile>,
+    /// What is said of the targets roles.
+    pub meta: SnapshotMeta,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
-impl Snapshot {
-    /// What is said of a targets role.
-    pub fn role(&self, role: &str) -> Option<&MetaFile> {
-        self.meta.get(&format!("{role}.json"))
-    }
+/// The `meta` of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotMeta {
+    /// The only acceptable top-level targets.
+    #[serde(rename = "targets.json")]
+    pub targets: MetaFile,
+    /// `<role>.json` of every delegated role → its only acceptable version.
+    #[serde(flatten)]
+    pub delegated: BTreeMap<String, MetaFile>,
+}
 
-    /// What is said of the top-level targets.
-    pub fn targets(&self) -> &MetaFile {
-        self.meta.get(TARGETS).expect("`check` refuses a snapshot without targets.json")
+impl SnapshotMeta {
+    /// What is said of a delegated role.
+    pub fn role(&self, role: &str) -> Option<&MetaFile> {
+        self.delegated.get(&format!("{role}.json"))
     }
 }
 
@@ -50,13 +53,5 @@ impl RoleMetadata for Snapshot {
 
     fn expires(&self) -> UnixTime {
         self.expires
-    }
-
-    fn check(&self, role: &str) -> Result<(), TrustError> {
-        if self.meta.contains_key(TARGETS) {
-            Ok(())
-        } else {
-            Err(TrustError::malformed(role, "meta does not list targets.json"))
-        }
     }
 }

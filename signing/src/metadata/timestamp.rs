@@ -1,14 +1,9 @@
 //! Timestamp (spec 4.6): which snapshot is current.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::{Extra, MetaFile, RoleMetadata};
-use crate::error::TrustError;
 use crate::time::UnixTime;
-
-const SNAPSHOT: &str = "snapshot.json";
 
 /// Content of `timestamp.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,18 +17,22 @@ pub struct Timestamp {
     pub version: u64,
     /// End of validity.
     pub expires: UnixTime,
-    /// Has the one entry `snapshot.json`.
-    pub meta: BTreeMap<String, MetaFile>,
+    /// What is said of the snapshot.
+    pub meta: TimestampMeta,
     /// Unknown fields.
     #[serde(flatten)]
     pub extra: Extra,
 }
 
-impl Timestamp {
-    /// What is said of the snapshot.
-    pub fn snapshot(&self) -> &MetaFile {
-        self.meta.get(SNAPSHOT).expect("`check` refuses a timestamp without snapshot.json")
-    }
+/// The `meta` of a timestamp.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimestampMeta {
+    /// The only acceptable snapshot.
+    #[serde(rename = "snapshot.json")]
+    pub snapshot: MetaFile,
+    /// Unknown files.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 impl RoleMetadata for Timestamp {
@@ -45,13 +44,5 @@ impl RoleMetadata for Timestamp {
 
     fn expires(&self) -> UnixTime {
         self.expires
-    }
-
-    fn check(&self, role: &str) -> Result<(), TrustError> {
-        if self.meta.contains_key(SNAPSHOT) {
-            Ok(())
-        } else {
-            Err(TrustError::malformed(role, "meta does not list snapshot.json"))
-        }
     }
 }

@@ -22,8 +22,8 @@ pub use self::sign::sign_envelope;
 use crate::client::{Client, TrustedFiles};
 use crate::error::TrustError;
 use crate::metadata::{
-    Delegation, Delegations, Extra, RoleMetadata, Root, RootRoles, SPEC_VERSION, Signers, Snapshot, Targets,
-    Timestamp,
+    Delegation, Delegations, Extra, MetaFile, RoleMetadata, Root, RootRoles, SPEC_VERSION, Signers, Snapshot,
+    SnapshotMeta, Targets, Timestamp, TimestampMeta,
 };
 use crate::time::UnixTime;
 
@@ -113,7 +113,7 @@ impl Repository {
     /// A new repository for the public halves of `keys`, every role with threshold 1 (see [`Repository::set_signers`]).
     /// Nothing is signed before the first [`Repository::write`].
     pub fn create(keys: &RoleKeys, lifetimes: Lifetimes) -> Self {
-        // Versions and expiry are set when a role is signed.
+        // Versions, listings and expiry are set when a role is signed.
         let (version, expires) = (0, UnixTime(0));
         let signers = |role| Signers::new(&keys.public(role), 1);
         let root = Root {
@@ -168,7 +168,7 @@ impl Repository {
                 spec_version: SPEC_VERSION.to_owned(),
                 version,
                 expires,
-                meta: BTreeMap::new(),
+                meta: SnapshotMeta { targets: MetaFile::version_only(version), delegated: BTreeMap::new() },
                 extra: Extra::new(),
             },
             timestamp: Timestamp {
@@ -176,7 +176,7 @@ impl Repository {
                 spec_version: SPEC_VERSION.to_owned(),
                 version,
                 expires,
-                meta: BTreeMap::new(),
+                meta: TimestampMeta { snapshot: MetaFile::version_only(version), extra: Extra::new() },
                 extra: Extra::new(),
             },
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::sign::{authorised, sign_envelope};
 use super::{RepoError, Repository, RoleKeys, RoleName, Section};
-use crate::client::{Client, TrustedFiles};
+use crate::client::Client;
 use crate::limits::ROOT_MAX_LEN;
 use crate::metadata::{Envelope, MetaFile, Root, Signers, file_name};
 use crate::secret::SecretKey;
@@ -82,11 +82,16 @@ impl Repository {
         role.written = Some(role.content.clone());
         role.renew = false;
         out.insert(file_name(name.as_str(), Some(version)), file.clone());
-        self.snapshot.meta.insert(format!("{}.json", name.as_str()), MetaFile::of(version, &file));
-        let TrustedFiles { targets, delegated, .. } = &mut self.written;
+        let listed = MetaFile::of(version, &file);
         match section {
-            Section::Targets => *targets = Some(file),
-            Section::Releases | Section::Pins => drop(delegated.insert(name.as_str().to_owned(), file)),
+            Section::Targets => {
+                self.snapshot.meta.targets = listed;
+                self.written.targets = Some(file);
+            }
+            Section::Releases | Section::Pins => {
+                self.snapshot.meta.delegated.insert(format!("{}.json", name.as_str()), listed);
+                self.written.delegated.insert(name.as_str().to_owned(), file);
+            }
         }
         Ok(())
     }
@@ -97,7 +102,7 @@ impl Repository {
         snapshot.expires = now.plus_days(self.lifetimes.snapshot);
         let signers = &self.root.content.roles.snapshot;
         let file = signed(name, snapshot, &authorised(name.as_str(), &keys.snapshot, signers)?)?;
-        self.timestamp.meta.insert("snapshot.json".to_owned(), MetaFile::of(snapshot.version, &file));
+        self.timestamp.meta.snapshot = MetaFile::of(snapshot.version, &file);
         out.insert(file_name(name.as_str(), Some(snapshot.version)), file.clone());
         self.written.snapshot = Some(file);
         Ok(())

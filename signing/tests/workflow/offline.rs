@@ -56,6 +56,26 @@ fn every_missing_file_is_named() {
 }
 
 #[test]
+fn proof_is_what_verifies_alone() {
+    let mut site = Site::new();
+    let trusted = site.synced();
+    site.bump("pins");
+    site.put("pins");
+    site.relist();
+    let mut client = site.client_with(&trusted);
+    assert_eq!(client.proof(), None);
+    site.refresh(&mut client).unwrap();
+    assert!(matches!(Client::offline(client.trusted().clone()), Err(TrustError::HashMismatch { .. })));
+    assert!(client.proof().unwrap().delegated.is_empty());
+    site.find(&mut client, "pins/lab.json").unwrap().unwrap();
+    let proof = client.proof().unwrap();
+    assert_eq!(proof.delegated.keys().collect::<Vec<_>>(), ["pins"]);
+    let mut offline = Client::offline(proof.clone()).unwrap();
+    assert!(matches!(offline.find("pins/lab.json"), Ok(Find::Found(_))));
+    assert_eq!(offline.proof(), Some(proof));
+}
+
+#[test]
 fn files_of_different_refreshes_do_not_mix() {
     let mut site = Site::new();
     let old = site.synced();

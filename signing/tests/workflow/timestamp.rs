@@ -241,7 +241,7 @@ fn missing_timestamp_or_listing_is_named() {
     *site.field("timestamp", &["meta"]) = Value::from([]);
     site.bump("timestamp");
     site.put("timestamp");
-    assert!(matches!(site.refused(&trusted), TrustError::Malformed { .. }));
+    assert!(matches!(site.refused(&trusted), TrustError::Json { source: JsonError::Shape(_), .. }));
 }
 
 /// Someone with the online keys signed huge versions; new keys in a new root must be enough to recover.
