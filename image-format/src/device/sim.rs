@@ -11,7 +11,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::{Device, SECTOR, in_range};
 
 const SIZE: usize = SECTOR as usize;
-type Sectors = BTreeMap<u64, [u8; SIZE]>;
+/// Sectors that are not zero.
+type Sectors = BTreeMap<u64, Box<[u8; SIZE]>>;
+
+/// Puts a sector into the map, or takes it out when it is zero.
+fn put(sectors: &mut Sectors, number: u64, sector: Option<Box<[u8; SIZE]>>) {
+    match sector {
+        Some(sector) => drop(sectors.insert(number, sector)),
+        None => drop(sectors.remove(&number)),
+    }
+}
 
 /// What goes wrong, and at which operation (writes and flushes count, from 0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +47,15 @@ struct Inner {
     seen: Sectors,
     /// What survives for certain.
     durable: Sectors,
-    /// Sector writes since the last flush, oldest first.
-    cached: Vec<(u64, [u8; SIZE])>,
+    /// Sector writes since the last flush, oldest first; none is a zero sector.
+    cached: Vec<(u64, Option<Box<[u8; SIZE]>>)>,
     operations: u64,
     dead: bool,
     fault: Fault,
     bad_reads: Vec<u64>,
 }
 
-/// The disk. Sectors that were never written are zero and take no memory.
+/// The disk. Zero sectors take no memory.
 #[derive(Debug)]
 pub struct SimDevice {
     len: u64,
@@ -101,9 +110,9 @@ impl SimDevice {
     pub fn power_cut(&self, mut survives: impl FnMut(u64) -> bool) -> Self {
         let inner = self.inner();
         let mut durable = inner.durable.clone();
-        for (sector, bytes) in &inner.cached {
-            if survives(sector * SECTOR) {
-                durable.insert(*sector, *bytes);
+        for (number, sector) in &inner.cached {
+            if survives(number * SECTOR) {
+                put(&mut durable, *number, sector.clone());
             }
         }
         let next = Self::new(self.len);
@@ -115,14 +124,11 @@ impl SimDevice {
         next
     }
 
-    /// What a reader sees, without zero sectors: for comparing disks. `range` is in bytes.
+    /// What a reader sees in the bytes `range`, as the sectors that are not zero by their offset: for comparing disks.
     pub fn content(&self, range: std::ops::Range<u64>) -> BTreeMap<u64, Vec<u8>> {
         let inner = self.inner();
         let sectors = inner.seen.range(range.start / SECTOR..range.end.div_ceil(SECTOR));
-        sectors
-            .filter(|(_, bytes)| bytes.iter().any(|byte| *byte != 0))
-            .map(|(sector, bytes)| (sector * SECTOR, bytes.to_vec()))
-            .collect()
+        sectors.map(|(number, sector)| (number * SECTOR, sector.to_vec())).collect()
     }
 }
 
@@ -180,10 +186,12 @@ impl Device for SimDevice {
             let at = offset + done as u64;
             let within = (at % SECTOR) as usize;
             let count = (SIZE - within).min(bytes.len() - done);
-            let sector = inner.seen.entry(at / SECTOR).or_insert([0; SIZE]);
-            sector[within..within + count].copy_from_slice(&bytes[done..done + count]);
-            let copy = *sector;
-            inner.cached.push((at / SECTOR, copy));
+            let piece = &bytes[done..done + count];
+            let mut sector = inner.seen.get(&(at / SECTOR)).cloned().unwrap_or_else(|| Box::new([0; SIZE]));
+            sector[within..within + count].copy_from_slice(piece);
+            let sector = (*sector != [0; SIZE]).then_some(sector);
+            put(&mut inner.seen, at / SECTOR, sector.clone());
+            inner.cached.push((at / SECTOR, sector));
             done += count;
         }
         Ok(())
@@ -192,8 +200,8 @@ impl Device for SimDevice {
     fn flush(&self) -> io::Result<()> {
         let mut inner = self.inner();
         inner.begin()?;
-        for (sector, bytes) in std::mem::take(&mut inner.cached) {
-            inner.durable.insert(sector, bytes);
+        for (number, sector) in std::mem::take(&mut inner.cached) {
+            put(&mut inner.durable, number, sector);
         }
         Ok(())
     }

@@ -18,6 +18,8 @@ pub mod bios_boot;
 mod foreign;
 mod probe;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 
@@ -201,42 +203,3 @@ impl Layout {
 
 /// Where the first slot begins.
 const FIXED_LEN: u64 = ALIGN + BIOS_LEN + ESP_LEN + RECORD_LEN;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MIB: u64 = 1 << 20;
-
-    #[test]
-    fn partitions_lie_behind_each_other_and_the_state_takes_the_rest() {
-        let layout = Layout::plan(2048 * MIB + 5, &DiskSizes { slot_mib: 512, state_mib: 64 }).unwrap();
-        let mut end = ALIGN;
-        for partition in Partition::ALL {
-            let extent = layout.extent(partition);
-            assert_eq!(extent.offset, end, "{partition:?}");
-            assert_eq!(extent.len % ALIGN, 0);
-            end = extent.end();
-        }
-        assert_eq!(end, 2047 * MIB);
-    }
-
-    #[test]
-    fn the_smallest_disk_is_exact() {
-        let sizes = DiskSizes { slot_mib: 16, state_mib: 8 };
-        let needed = (1 + 2 + 256 + 16 + 2 * 16 + 8 + 1) * MIB;
-        assert!(Layout::plan(needed, &sizes).is_ok());
-        assert_eq!(
-            Layout::plan(needed - 1, &sizes),
-            Err(PlanError::TooSmall { slot_mib: 16, state_mib: 8, needed, found: needed - 1 })
-        );
-    }
-
-    #[test]
-    fn absurd_sizes_are_refused() {
-        for (slot_mib, state_mib) in [(0, 1), (1, 0), (u64::MAX, 1), (1 << 43, 1), (1, 1 << 44)] {
-            let plan = Layout::plan(1 << 40, &DiskSizes { slot_mib, state_mib });
-            assert_eq!(plan, Err(PlanError::Sizes { slot_mib, state_mib }));
-        }
-    }
-}
