@@ -36,7 +36,7 @@ pub use client::{
     Client, Fetch, Find, RefreshError, TargetInfo, TrustedFiles, find_target, load_all, refresh,
 };
 pub use error::TrustError;
-pub use json::{JsonError, Value, from_value, parse, to_canonical};
+pub use json::{JsonError, Value, from_value, parse, to_canonical, to_json};
 pub use key::{KeyError, KeyId, PublicKey};
 #[cfg(feature = "secret-keys")]
 pub use secret::SecretKey;

@@ -14,7 +14,7 @@ mod typed;
 use std::collections::BTreeMap;
 
 pub use self::read::parse;
-pub use self::typed::{from_value, to_canonical, to_value};
+pub use self::typed::{from_value, to_canonical, to_json, to_value};
 
 /// A JSON value without floating point numbers and without duplicate keys.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -33,6 +33,15 @@ pub fn to_canonical<T: Serialize>(value: &T) -> Result<Vec<u8>, JsonError> {
     Ok(to_value(value)?.canonical())
 }
 
+/// Deterministic JSON that [`parse`](super::parse) always reads back: as the canonical form, but with control characters
+/// escaped. For what is stored and read again; what is signed uses [`to_canonical`].
+///
+/// # Errors
+/// As [`to_value`].
+pub fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, JsonError> {
+    serde_json::to_vec(&to_value(value)?).map_err(|error| JsonError::Shape(error.to_string()))
+}
+
 fn strict(value: serde_json::Value) -> Result<Value, JsonError> {
     use serde_json::Value as Loose;
     Ok(match value {
@@ -88,7 +97,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::super::{JsonError, Value, parse};
-    use super::{from_value, to_canonical, to_value};
+    use super::{from_value, to_canonical, to_json, to_value};
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Sample {
@@ -106,6 +115,16 @@ mod tests {
             to_canonical(&sample).unwrap(),
             "{\"custom\":{\"k\":1},\"name\":\"é\n\",\"size\":7}".as_bytes()
         );
+    }
+
+    #[test]
+    fn stored_json_is_canonical_but_for_control_characters() {
+        let plain = Value::from([("é\u{7f}/\"\\", "\u{1F600}".into()), ("a", 1.into())]);
+        assert_eq!(to_json(&plain).unwrap(), plain.canonical());
+        let lines = Value::from("{\n}\0");
+        assert_eq!(to_json(&lines).unwrap(), br#""{\n}\u0000""#);
+        assert_eq!(parse(&to_json(&lines).unwrap(), 99), Ok(lines.clone()));
+        assert!(parse(&lines.canonical(), 99).is_err(), "the canonical form of a line break is no JSON");
     }
 
     #[test]
