@@ -48,11 +48,11 @@ pub(crate) trait Document: Serialize + DeserializeOwned {
         Ok(document)
     }
 
-    /// Checks and writes the canonical form, which [`Document::read`] reads back to an equal value.
+    /// Checks and writes the canonical form with control characters escaped, which [`Document::read`] reads back to an equal value.
     fn write(&self) -> Result<Vec<u8>, DocumentError> {
         self.check()?;
         let json = |source| DocumentError::Json { what: Self::WHAT, source };
-        let bytes = json::to_canonical(self).map_err(json)?;
+        let bytes = json::to_json(self).map_err(json)?;
         if bytes.len() as u64 > Self::MAX {
             return Err(json(JsonError::TooLarge { max: Self::MAX as usize, found: bytes.len() }));
         }

@@ -140,7 +140,7 @@ pub fn load(device: &dyn Device) -> Loaded {
 /// # Errors
 /// [`RecordError`]; then the record that was loaded before is still there.
 pub fn save(device: &dyn Device, record: &Record) -> Result<(), RecordError> {
-    let payload = signing::to_canonical(record).map_err(RecordError::Encode)?;
+    let payload = signing::to_json(record).map_err(RecordError::Encode)?;
     if payload.len() as u64 > RECORD_MAX {
         return Err(RecordError::TooLong { found: payload.len() as u64 });
     }
@@ -203,6 +203,26 @@ mod tests {
         }
         let sequences = [0, 1].map(|number| read_copy(&disk, number).unwrap().sequence);
         assert_eq!(sequences, [5, 4]);
+    }
+
+    /// The canonical form of a line break is not JSON, and signed files are full of them.
+    #[test]
+    fn trusted_files_with_line_breaks_are_read_back() {
+        let disk = disk();
+        let text = "{\n \"signed\": {}\n}\n\u{1}".to_owned();
+        let trusted = Some(crate::record::TrustedText {
+            root: text.clone(),
+            timestamp: Some(text),
+            snapshot: None,
+            targets: None,
+            delegated: std::collections::BTreeMap::new(),
+            assignments: None,
+            pin: None,
+        });
+        let mut record = record(1);
+        record.trusted = trusted;
+        save(&disk, &record).unwrap();
+        assert_eq!(load(&disk).record, Some(record));
     }
 
     #[test]
