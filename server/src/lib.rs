@@ -1,9 +1,35 @@
 //! `imgserver`: content store, signed metadata, netboot scripts and the inventory of nodes, over HTTP.
-#![allow(missing_docs)]
+//!
+//! ```text
+//!            nodes, iPXE                     imgtool, nodes' reports
+//!                │                                   │
+//!        delivery listener                     admin listener           net: caps, time-outs, drain
+//!                │                                   │
+//!        delivery: GET, HEAD                  admin: token, JSON        http: bodies, errors, log line
+//!                └──────────────┬────────────────────┘
+//!                    content: store, signed view        boot: which image, script (pure)
+//!                    fleet: inventory in SQLite         metrics, ready
+//! ```
+//! What a request may change is decided in three places only: `admin::upload` (objects), `content::commit` (metadata, verified by
+//! `image_format::repository`), `fleet::inventory` (what nodes say). The server holds no key that can sign anything.
+//!
+//! The library exists for the program and its tests; its API follows their needs.
+
+pub mod admin;
+pub mod app;
+pub mod atomic;
 pub mod boot;
+pub mod cli;
+pub mod commands;
+pub mod content;
 pub mod delivery;
 pub mod files;
 pub mod fleet;
 pub mod http;
+pub mod logging;
 pub mod metrics;
 pub mod net;
+pub mod ready;
+pub mod server;
+pub mod settings;
+pub mod token;

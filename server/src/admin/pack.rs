@@ -52,7 +52,7 @@ impl<R: Read> Pack<R> {
     ///
     /// # Errors
     /// [`PackError`].
-    pub fn next(&mut self) -> Result<Option<(ObjectId, Vec<u8>)>, PackError> {
+    pub fn next_object(&mut self) -> Result<Option<(ObjectId, Vec<u8>)>, PackError> {
         let mut head = Vec::with_capacity(36);
         self.reader.by_ref().take(36).read_to_end(&mut head).map_err(PackError::Read)?;
         if head.is_empty() {
@@ -96,7 +96,7 @@ mod tests {
     fn read(bytes: &[u8]) -> Result<Vec<(ObjectId, Vec<u8>)>, PackError> {
         let mut pack = Pack::new(bytes);
         let mut objects = Vec::new();
-        while let Some(object) = pack.next()? {
+        while let Some(object) = pack.next_object()? {
             objects.push(object);
         }
         Ok(objects)

@@ -97,7 +97,10 @@ mod tests {
             let found = Route::of(&method, path).unwrap();
             assert_eq!((found.needs_token(), &found), (!open, &route));
             let refused = Route::of(&Method::DELETE, path).unwrap_err();
-            assert!(matches!(refused, Error::Method(allowed) if allowed.starts_with(method.as_str())), "{path}");
+            assert!(
+                matches!(refused, Error::Method(allowed) if allowed.starts_with(method.as_str())),
+                "{path}"
+            );
         }
     }
 
@@ -106,9 +109,14 @@ mod tests {
         for path in ["/", "/v1", "/v2/nodes", "/v1/objects/", "/v1/nodes2", "/admin.token", "*"] {
             assert!(matches!(Route::of(&Method::GET, path), Err(Error::NotFound(_))), "{path}");
         }
-        for path in
-            ["/v1/nodes/", "/v1/nodes/..", "/v1/nodes/%2e%2e", "/v1/nodes/A", "/v1/nodes/a/b/report", "/v1/nodes//report"]
-        {
+        for path in [
+            "/v1/nodes/",
+            "/v1/nodes/..",
+            "/v1/nodes/%2e%2e",
+            "/v1/nodes/A",
+            "/v1/nodes/a/b/report",
+            "/v1/nodes//report",
+        ] {
             assert!(matches!(Route::of(&Method::GET, path), Err(Error::BadRequest(_))), "{path}");
         }
     }

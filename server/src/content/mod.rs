@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use image_format::repository::{CommitError, Committed, Repository, Upload, View, load_view};
+use image_format::repository::{CommitError, Committed, Repository, Upload, load_view};
 use image_format::store::{Store, StoreError};
 use signing::UnixTime;
 
@@ -105,7 +105,7 @@ impl Content {
             (Some(view), _) => tracing::info!(images = view.images.len(), pins = view.pins.len(), "loaded"),
             (None, None) => tracing::info!("nothing is published yet"),
         }
-        self.objects.store(self.store.list().count() as u64, Ordering::Relaxed);
+        self.objects.store(self.store.list().filter(Result::is_ok).count() as u64, Ordering::Relaxed);
         let published = Arc::new(Published { view, problem, stamp });
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = published;
     }

@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 
-use image_format::manifest::Manifest;
-use image_format::pin::{Assignments, Pin};
-use image_format::repository::View;
+use image_format::repository::{MetadataFile, View};
 use image_format::store::Store;
-use image_format::{Group, ImageName, NodeId, ObjectId, Sha256};
+use image_format::{Group, ImageName, NodeId, ObjectId};
 use signing::UnixTime;
 
-use crate::boot::choose::Signed;
 use crate::fleet::inventory::Standing;
 
 /// What is published, or why it cannot be loaded.
@@ -42,10 +39,21 @@ impl Published {
         expiries.map(|(role, expires)| (role.to_string(), expires.0 - now.0)).collect()
     }
 
+    /// Whether a metadata file may be shown. A root becomes visible on disk just before the state that it belongs to.
+    pub fn may_show(&self, name: &str) -> bool {
+        let root = name.parse::<MetadataFile>().ok().filter(|file| file.role == "root");
+        let newest = self.view.as_ref().map(|view| view.root_version);
+        root.is_none_or(|root| {
+            newest.is_none_or(|newest| root.version.is_some_and(|version| version <= newest))
+        })
+    }
+
     /// Whether `id` is the index of a published image. Only those are read as an index: else anybody could have us parse
     /// any object as one, again and again.
     pub fn is_index(&self, id: &ObjectId) -> bool {
-        self.view.as_ref().is_some_and(|view| view.images.values().any(|(_, image)| image.root.index.id == *id))
+        self.view
+            .as_ref()
+            .is_some_and(|view| view.images.values().any(|(_, image)| image.root.index.id == *id))
     }
 
     /// Group and pinned image of a node, now.
@@ -60,19 +68,5 @@ impl Published {
     pub fn standing(&self, node: &NodeId) -> Standing {
         let named = self.view.as_ref().is_some_and(|view| view.assignments.nodes.contains_key(node));
         if named { Standing::Assigned } else { Standing::Stranger }
-    }
-}
-
-impl Signed for View {
-    fn assignments(&self) -> &Assignments {
-        &self.assignments
-    }
-
-    fn pin(&self, group: &Group) -> Option<&Pin> {
-        self.pins.get(group)
-    }
-
-    fn image(&self, name: &ImageName) -> Option<(Sha256, &Manifest)> {
-        self.images.get(name).map(|(digest, manifest)| (*digest, manifest))
     }
 }

@@ -109,7 +109,7 @@ impl Inventory {
     ///
     /// # Errors
     /// [`InventoryError`].
-    pub fn report(&self, report: Report, standing: Standing, now: UnixTime) -> Result<(), InventoryError> {
+    pub fn report(&self, report: &Report, standing: Standing, now: UnixTime) -> Result<(), InventoryError> {
         let node = report.node.clone();
         for _ in 0..SWAP_TRIES {
             let mut record = self.read(&node)?;
@@ -246,7 +246,7 @@ mod tests {
         first.flush(|_| Standing::Stranger).unwrap();
         let healthy =
             Report { health: Health::Healthy, ..report("n1", Event::Confirmed, "all checks passed") };
-        first.report(healthy.clone(), Standing::Stranger, UnixTime(20)).unwrap();
+        first.report(&healthy, Standing::Stranger, UnixTime(20)).unwrap();
         first.note("n2".parse().unwrap(), sighting(15, "no group"));
         first.flush(|_| Standing::Stranger).unwrap();
         first.flush(|_| Standing::Stranger).unwrap();
@@ -271,7 +271,7 @@ mod tests {
                 scope.spawn(move || {
                     for count in 0..10 {
                         let report = report("n", Event::Failed, &format!("{writer}/{count}"));
-                        inventory.report(report, Standing::Stranger, UnixTime(count)).unwrap();
+                        inventory.report(&report, Standing::Stranger, UnixTime(count)).unwrap();
                     }
                 });
             }
@@ -286,12 +286,12 @@ mod tests {
         let fake = (0..NODES_MAX).map(|n| (format!("x{n}").parse().unwrap(), "silent"));
         inventory.health().extend(fake);
         let stranger = report("new", Event::Alive, "");
-        let refused = inventory.report(stranger.clone(), Standing::Stranger, UnixTime(1));
+        let refused = inventory.report(&stranger, Standing::Stranger, UnixTime(1));
         assert!(matches!(refused, Err(InventoryError::Full)));
         inventory.note("new".parse().unwrap(), sighting(1, ""));
         inventory.flush(|_| Standing::Stranger).unwrap();
         assert_eq!(inventory.get(&stranger.node).unwrap(), None);
-        inventory.report(stranger.clone(), Standing::Assigned, UnixTime(1)).unwrap();
-        inventory.report(stranger, Standing::Stranger, UnixTime(2)).unwrap();
+        inventory.report(&stranger, Standing::Assigned, UnixTime(1)).unwrap();
+        inventory.report(&stranger, Standing::Stranger, UnixTime(2)).unwrap();
     }
 }

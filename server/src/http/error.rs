@@ -110,7 +110,10 @@ pub fn storage_fault(error: &(dyn StdError + 'static)) -> Option<String> {
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
             match io.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem => {
+                ErrorKind::StorageFull
+                | ErrorKind::QuotaExceeded
+                | ErrorKind::FileTooLarge
+                | ErrorKind::ReadOnlyFilesystem => {
                     return Some(io.to_string());
                 }
                 _ => {}

@@ -1,0 +1,79 @@
+//! Objects from an admin: what is missing, and packs of them.
+
+use std::sync::Arc;
+
+use fleet_protocol::publish::{MISSING_MAX, Missing, MissingAnswer, PACK_MAX, Stored};
+use hyper::HeaderMap;
+use hyper::body::Incoming;
+use image_format::store::StoreError;
+
+use super::channel::{BodyReader, channel};
+use super::pack::{Pack, PackError};
+use crate::app::App;
+use crate::http::request_body::{declared_length, in_time, whole};
+use crate::http::{Answer, Error};
+
+/// Largest question about missing objects, in bytes: the ids with their quotes and commas, and white space.
+const MISSING_BODY_MAX: u64 = MISSING_MAX as u64 * 80;
+
+/// `POST /v1/objects/missing`.
+pub(super) async fn missing(app: &Arc<App>, headers: &HeaderMap, body: Incoming) -> Result<Answer, Error> {
+    let bytes = whole(headers, body, MISSING_BODY_MAX).await?;
+    let question: Missing =
+        serde_json::from_slice(&bytes).map_err(|error| Error::BadRequest(error.to_string()))?;
+    if question.ids.len() > MISSING_MAX {
+        return Err(Error::BadRequest(format!(
+            "expected at most {MISSING_MAX} ids, found {}",
+            question.ids.len()
+        )));
+    }
+    app.blocking(move |app| {
+        let mut missing = Vec::new();
+        for id in question.ids {
+            if app.content.files().size(&id.object_path()).map_err(Error::internal)?.is_none() {
+                missing.push(id);
+            }
+        }
+        Answer::json(&MissingAnswer { missing })
+    })
+    .await
+}
+
+/// `PUT /v1/objects`.
+pub(super) async fn pack(app: &Arc<App>, headers: &HeaderMap, body: Incoming) -> Result<Answer, Error> {
+    let length = declared_length(headers, PACK_MAX)?;
+    let _place = app.uploads.try_acquire().map_err(|_| Error::Busy("too many uploads at once".into()))?;
+    let (feed, reader) = channel();
+    let storing = app.blocking(|app| store(app, reader));
+    let (fed, stored) = tokio::join!(in_time(feed.all(body, length)), storing);
+    // When the body broke off, that is the cause; what the reader saw of it is the consequence.
+    fed?;
+    let stored = stored?;
+    app.content.stored(stored.stored);
+    Answer::json(&stored)
+}
+
+/// All objects of a pack or none. Blocks.
+fn store(app: &App, reader: BodyReader) -> Result<Stored, Error> {
+    let mut pack = Pack::new(reader);
+    let mut batch = app.content.store().batch().map_err(store_error)?;
+    while let Some((id, bytes)) = pack.next_object().map_err(pack_error)? {
+        batch.put_expected(id, &bytes).map_err(store_error)?;
+    }
+    let counts = batch.commit().map_err(store_error)?;
+    Ok(Stored { stored: counts.stored, present: counts.present })
+}
+
+fn pack_error(error: PackError) -> Error {
+    match error {
+        PackError::Read(source) => Error::BadRequest(format!("pack: {source}")),
+        error => Error::Invalid(error.to_string()),
+    }
+}
+
+fn store_error(error: StoreError) -> Error {
+    match error {
+        StoreError::Digest { .. } => Error::Invalid(error.to_string()),
+        error => Error::internal(error),
+    }
+}

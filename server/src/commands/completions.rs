@@ -1,0 +1,24 @@
+//! `imgserver completions`.
+
+use clap::CommandFactory;
+
+use crate::cli::Cli;
+
+/// Arguments of `completions`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// For which shell.
+    shell: clap_complete::Shell,
+}
+
+/// Writes the completions.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    // Collected first: the generator panics on a closed pipe.
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "imgserver", &mut text);
+    std::io::Write::write_all(&mut std::io::stdout(), &text)?;
+    Ok(())
+}

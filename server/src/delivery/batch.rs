@@ -1,0 +1,102 @@
+//! Many objects of one index in one answer: the stored bytes of the entries asked for, one behind the other.
+//!
+//! Sizes come from the index, and every object's presence and length are checked before the first byte. A disk that fails
+//! later breaks the connection.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use hyper::StatusCode;
+use hyper::header::{self, HeaderValue};
+use image_format::ObjectId;
+
+use super::ranges::{BATCH_BYTES_MAX, parse};
+use crate::app::App;
+use crate::files::{FilePieces, Files};
+use crate::http::pieces::{self, PIECE, Source};
+use crate::http::{Answer, Error};
+
+/// The answer to `/batch/INDEX/RANGES`.
+pub(super) async fn answer(app: &Arc<App>, index: ObjectId, ranges: &str) -> Result<Answer, Error> {
+    if !app.content.published().is_index(&index) {
+        return Err(Error::NotFound("not the index of a published image".into()));
+    }
+    let ranges = ranges.to_owned();
+    let objects = app.blocking(move |app| select(app, index, &ranges)).await?;
+    let length = objects.iter().map(|(_, length)| u64::from(*length)).sum();
+    let source = Objects { files: app.content.files().clone(), rest: objects.into(), current: None };
+    let answer = Answer::new(StatusCode::OK, "application/octet-stream", pieces::body(source, length));
+    let immutable = HeaderValue::from_static("public, max-age=31536000, immutable");
+    Ok(answer
+        .length(length)
+        .with(header::CACHE_CONTROL, immutable)
+        .with(header::ACCEPT_RANGES, HeaderValue::from_static("none")))
+}
+
+/// The objects behind the ranges, in order, all of them there in their right length.
+fn select(app: &App, id: ObjectId, ranges: &str) -> Result<Vec<(ObjectId, u32)>, Error> {
+    let index = app.content.indexes().get(app.content.store(), id).map_err(Error::internal)?;
+    let entries = index.entries();
+    let count = u32::try_from(entries.len()).map_err(Error::internal)?;
+    let ranges = parse(ranges, count).map_err(|error| Error::BadRequest(error.to_string()))?;
+    let mut total = 0;
+    let mut objects = Vec::new();
+    for entry in ranges.into_iter().flatten().filter_map(|number| entries.get(number as usize)) {
+        total += u64::from(entry.stored_len);
+        if total > BATCH_BYTES_MAX {
+            return Err(Error::BadRequest(format!("more than {BATCH_BYTES_MAX} bytes in one batch")));
+        }
+        if !entry.is_zero() {
+            objects.push((entry.object, entry.stored_len));
+        }
+    }
+    for (object, expected) in &objects {
+        match app.content.files().size(&object.object_path()).map_err(Error::internal)? {
+            None => return Err(Error::NotFound(format!("object {object} of this batch"))),
+            Some(found) if found != u64::from(*expected) => {
+                return Err(Error::internal(format!(
+                    "object {object}: expected {expected} bytes, found {found}"
+                )));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(objects)
+}
+
+/// Reads objects one behind the other.
+struct Objects {
+    files: Files,
+    rest: VecDeque<(ObjectId, u32)>,
+    current: Option<(FilePieces, u64)>,
+}
+
+impl Source for Objects {
+    /// Small objects are put together into one piece: one blocking call for many.
+    fn read(&mut self) -> io::Result<Bytes> {
+        let mut piece = BytesMut::new();
+        while piece.len() < PIECE {
+            let Some((file, left)) = &mut self.current else {
+                let Some((id, length)) = self.rest.pop_front() else { break };
+                let opened =
+                    self.files.open(&id.object_path())?.filter(|file| file.size == u64::from(length));
+                let changed =
+                    || io::Error::new(io::ErrorKind::UnexpectedEof, format!("object {id} has changed"));
+                self.current = Some((opened.ok_or_else(changed)?.into(), u64::from(length)));
+                continue;
+            };
+            let read = file.read()?;
+            if read.is_empty() {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "an object has become shorter"));
+            }
+            *left -= (read.len() as u64).min(*left);
+            piece.extend_from_slice(&read);
+            if *left == 0 {
+                self.current = None;
+            }
+        }
+        Ok(piece.freeze())
+    }
+}

@@ -1,0 +1,48 @@
+//! `/boot.ipxe`.
+
+use std::sync::Arc;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header;
+
+use crate::app::{App, now};
+use crate::boot::choose::{Choice, choose};
+use crate::boot::identity::{self, Identity};
+use crate::boot::script;
+use crate::fleet::inventory::Sighting;
+use crate::http::{Answer, Error};
+
+/// The script for whoever asks.
+pub(super) async fn answer(app: &Arc<App>, request: &Request<Incoming>) -> Result<Answer, Error> {
+    let bad = |error: &dyn std::fmt::Display| Error::BadRequest(error.to_string());
+    let identity = identity::parse(request.uri().query()).map_err(|error| bad(&error))?;
+    let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or("\u{fffd}"));
+    let urls = app.urls.for_host(host).map_err(|error| bad(&error))?;
+    let Some(Identity { node, shown }) = identity else {
+        app.metrics.boot_script("bootstrap");
+        return Ok(Answer::text(script::bootstrap(&urls)));
+    };
+    let asked = node.clone();
+    let record = app.blocking(move |app| app.inventory.get(&asked).map_err(Error::internal)).await;
+    let report = match record {
+        Ok(record) => record.and_then(|record| record.report),
+        // A broken inventory must not keep nodes from booting.
+        Err(error) => {
+            tracing::error!(%node, reason = %error.for_log(), "boot script without the node's report");
+            None
+        }
+    };
+    let published = app.content.published();
+    let choice = choose(published.view.as_ref(), &node, report.as_ref());
+    let (text, outcome) = script::for_node(&choice, &node, &urls);
+    app.metrics.boot_script(outcome);
+    let message = match &choice {
+        Choice::Load { manifest, instead: None, .. } => format!("given {}", manifest.name),
+        Choice::Load { manifest, instead: Some(why), .. } => format!("given {}: {why}", manifest.name),
+        Choice::Leave { reason } => format!("left to its local disk: {reason}"),
+    };
+    tracing::info!(%node, outcome, text = ?message, "boot script");
+    app.inventory.note(node, Sighting { time: now(), identity: shown, message });
+    Ok(Answer::text(text))
+}

@@ -1,0 +1,24 @@
+//! What `imgserver serve` is told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::boot::host::BaseUrl;
+use crate::net::Limits;
+
+/// Settings of a server.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The data directory; made when it is not there.
+    pub data: PathBuf,
+    /// Address of the delivery listener; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Address of the admin listener; port 0 takes a free one.
+    pub admin: SocketAddr,
+    /// Base URL of the delivery listener in scripts, instead of the Host header.
+    pub public_url: Option<BaseUrl>,
+    /// Base URL of the admin listener in scripts, instead of the same host with the admin port.
+    pub public_admin_url: Option<BaseUrl>,
+    /// Limits of each listener.
+    pub limits: Limits,
+}
