@@ -70,15 +70,30 @@ fn role_that_vanishes_is_a_rollback() {
 
 #[test]
 fn role_whose_version_goes_down_is_a_rollback() {
+    for role in ["targets", "pins"] {
+        let mut site = Site::new();
+        site.bump(role);
+        site.put(role);
+        site.relist();
+        let trusted = site.synced();
+        *site.field(role, &["version"]) = 1.into();
+        site.put(role);
+        site.relist();
+        let error = TrustError::Rollback { role: role.into(), trusted: 2, found: 1 };
+        assert_eq!(refused_after_timestamp(&mut site, &trusted), error);
+    }
+}
+
+/// The timestamp was lost from the store, but the snapshot remembers.
+#[test]
+fn lower_version_than_a_stored_snapshot_is_a_rollback() {
     let mut site = Site::new();
-    site.bump("pins");
-    site.put("pins");
     site.relist();
-    let trusted = site.synced();
-    *site.field("pins", &["version"]) = 1.into();
-    site.put("pins");
-    site.relist();
-    let error = TrustError::Rollback { role: "pins".into(), trusted: 2, found: 1 };
+    let trusted = TrustedFiles { timestamp: None, ..site.synced() };
+    *site.field("snapshot", &["version"]) = 1.into();
+    site.put("snapshot");
+    site.list_snapshot();
+    let error = TrustError::Rollback { role: "snapshot".into(), trusted: 2, found: 1 };
     assert_eq!(refused_after_timestamp(&mut site, &trusted), error);
 }
 

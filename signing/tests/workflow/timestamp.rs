@@ -280,6 +280,45 @@ fn rotated_keys_recover_from_a_fast_forward() {
     }
 }
 
+/// One of two keys was stolen and is revoked; what it signed together with the other one still verifies, but must not count.
+#[test]
+fn revoked_key_takes_its_versions_with_it() {
+    for role in ["timestamp", "snapshot"] {
+        let mut site = Site::new();
+        let own = match role {
+            "timestamp" => copy(&site.keys.timestamp[0]),
+            _ => copy(&site.keys.snapshot[0]),
+        };
+        let (stolen, mine) = (key(60).public(), own.public());
+        *site.field("root", &["keys", stolen.id().as_str()]) = json::to_value(&stolen.to_key()).unwrap();
+        *site.field("root", &["roles", role]) = json::to_value(&Signers::new(&[stolen, mine], 1)).unwrap();
+        site.bump("root");
+        site.put("root");
+        *site.field("snapshot", &["version"]) = 1_000_000.into();
+        site.put("snapshot");
+        if role == "snapshot" {
+            site.put_signed("snapshot", &[&key(60), &own]);
+        }
+        *site.field("timestamp", &["version"]) = 1_000_000.into();
+        site.list_snapshot();
+        if role == "timestamp" {
+            site.put_signed("timestamp", &[&key(60), &own]);
+        }
+        let trusted = site.synced();
+
+        *site.field("root", &["roles", role]) = json::to_value(&Signers::new(&[mine], 1)).unwrap();
+        site.bump("root");
+        site.put("root");
+        *site.field("snapshot", &["version"]) = 1.into();
+        site.put("snapshot");
+        *site.field("timestamp", &["version"]) = 1.into();
+        site.list_snapshot();
+        let mut client = site.client_with(&trusted);
+        site.refresh(&mut client).unwrap();
+        assert_eq!(client.snapshot().unwrap().version, 1, "{role}");
+    }
+}
+
 #[test]
 fn key_that_is_only_added_keeps_the_rollback_protection() {
     let mut site = Site::new();
