@@ -17,6 +17,7 @@ pub mod name;
 pub mod pin;
 pub mod proof;
 pub mod record;
+pub mod repository;
 pub mod slot;
 pub mod slot_layout;
 pub mod state;

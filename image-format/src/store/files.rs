@@ -72,6 +72,12 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
     std::fs::rename(from, to).map_err(|source| StoreError::io("rename", to, source))
 }
 
+/// Takes a file away.
+pub(crate) fn remove(path: &Path) -> Result<(), StoreError> {
+    fault_point!("remove", path);
+    std::fs::remove_file(path).map_err(|source| StoreError::io("remove", path, source))
+}
+
 /// Makes a directory; it may exist.
 pub(crate) fn make_dir(path: &Path) -> Result<(), StoreError> {
     fault_point!("create directory", path);

@@ -1,0 +1,87 @@
+//! Verifying what is in the store, without regard to expiry.
+
+use signing::client::{Client, Fetch, load_all, refresh};
+use signing::metadata::file_name;
+use signing::{TrustedFiles, UnixTime};
+
+use super::listing::{Listing, Targets};
+use super::names::{MetadataFile, TIMESTAMP};
+use super::{ContentError, LoadError, Repository, Upload};
+use crate::store::StoreError;
+
+/// Before everything: nothing has expired.
+const ALWAYS: UnixTime = UnixTime(i64::MIN);
+
+/// The client of TUF over the store's own files, with all roles loaded; `None` before the first commit.
+///
+/// A commit that was killed may have left newer roots. They were signed as roots must be, so they count, unless the rest, which
+/// they do not belong to, does not verify under them.
+pub(super) fn load(repository: &Repository<'_>) -> Result<Option<Client>, LoadError> {
+    let store = |error| LoadError::Content(ContentError::Store(error));
+    if repository.read_metadata(TIMESTAMP).map_err(store)?.is_none() {
+        return Ok(None);
+    }
+    let root = repository.read_metadata("1.root.json").map_err(store)?.ok_or(LoadError::NoRoot)?;
+    let first = match load_up_to(repository, &root, u64::MAX) {
+        Ok(client) => return Ok(Some(client)),
+        Err(error) => error,
+    };
+    let newest = newest_root(repository).map_err(store)?;
+    let older = (1..newest).rev().find_map(|limit| load_up_to(repository, &root, limit).ok());
+    older.map(Some).ok_or(LoadError::Content(first))
+}
+
+fn load_up_to(repository: &Repository<'_>, root: &[u8], newest_root: u64) -> Result<Client, ContentError> {
+    let mut client = Client::new(TrustedFiles::from_root(root), ALWAYS)?;
+    let fetch = |wanted: &Fetch| match root_version(&wanted.name) {
+        Some(version) if version > newest_root => Ok(None),
+        _ => repository.read_metadata(&wanted.name),
+    };
+    refresh(&mut client, fetch)?;
+    load_all(&mut client, fetch)?;
+    if !client.root().consistent_snapshot {
+        return Err(ContentError::Layout { expected: "consistent snapshots" });
+    }
+    Ok(client)
+}
+
+/// The version in `N.root.json`.
+pub(super) fn root_version(name: &str) -> Option<u64> {
+    name.parse::<MetadataFile>().ok().filter(|file| file.role == "root")?.version
+}
+
+fn newest_root(repository: &Repository<'_>) -> Result<u64, StoreError> {
+    Ok(repository.metadata_names()?.iter().filter_map(|name| root_version(name)).max().unwrap_or(1))
+}
+
+/// The files that a client which has loaded all roles relies on, besides the roots: name and content. The timestamp is last.
+pub(super) fn current_files(client: &Client) -> Vec<(String, Vec<u8>)> {
+    let TrustedFiles { timestamp, snapshot, targets, delegated, .. } = client.trusted();
+    let mut files = Vec::new();
+    let delegated = delegated.iter().map(|(role, bytes)| (role.as_str(), bytes));
+    for (role, bytes) in delegated.chain(targets.iter().map(|bytes| ("targets", bytes))) {
+        // A stored role that nobody delegates to any more is not loaded.
+        files
+            .extend(client.role(role).map(|content| (file_name(role, Some(content.version)), bytes.clone())));
+    }
+    let version = client.snapshot().map(|snapshot| snapshot.version);
+    files.extend(snapshot.iter().map(|bytes| (file_name("snapshot", version), bytes.clone())));
+    files.extend(timestamp.iter().map(|bytes| (TIMESTAMP.to_owned(), bytes.clone())));
+    files
+}
+
+/// Everything that is published.
+pub(super) fn export(repository: &Repository<'_>, client: &Client) -> Result<Upload, LoadError> {
+    let mut upload = Upload { metadata: current_files(client).into_iter().collect(), ..Upload::default() };
+    for version in 1..=client.root().version {
+        let name = file_name("root", Some(version));
+        let bytes = repository.read_metadata(&name).map_err(ContentError::Store)?;
+        upload.metadata.insert(name, bytes.ok_or(LoadError::NoRoot)?);
+    }
+    let sent = Default::default();
+    let targets = Targets { repository, sent: &sent };
+    for listed in Listing::of(client)?.files() {
+        upload.targets.insert(listed.file.to_string(), targets.bytes(listed)?);
+    }
+    Ok(upload)
+}
