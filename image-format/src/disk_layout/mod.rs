@@ -114,7 +114,7 @@ pub enum PlanError {
         /// Length of the disk.
         found: u64,
     },
-    /// The manifest asks for a slot or a state partition of no size, or of one beyond 64 bits.
+    /// The manifest asks for a slot of no size, or for sizes beyond 64 bits.
     #[error("disk sizes: slots of {slot_mib} MiB and state of {state_mib} MiB are not possible")]
     Sizes {
         /// Wanted slot size.
@@ -133,7 +133,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of a disk of `disk_len` bytes: slots as `sizes` says, the rest for the state.
+    /// The layout of a disk of `disk_len` bytes: slots as `sizes` says, the rest for the state, which has 1 MiB at the least.
     ///
     /// # Errors
     /// [`PlanError`], with the sizes.
@@ -141,7 +141,7 @@ impl Layout {
         let DiskSizes { slot_mib, state_mib } = *sizes;
         let impossible = PlanError::Sizes { slot_mib, state_mib };
         let bytes = |mib: u64| mib.checked_mul(ALIGN).filter(|len| *len > 0);
-        let (Some(slot_len), Some(state_min)) = (bytes(slot_mib), bytes(state_mib)) else {
+        let (Some(slot_len), Some(state_min)) = (bytes(slot_mib), bytes(state_mib.max(1))) else {
             return Err(impossible);
         };
         let needed = slot_len

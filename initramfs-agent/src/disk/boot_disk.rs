@@ -291,6 +291,17 @@ impl<D: Device> BootDisk<D> {
         })
     }
 
+    /// Whether the boot loader's environment has room for this entry of `slot` beside the other slot's. Nothing is written.
+    ///
+    /// # Errors
+    /// [`GrubEnvError::TooLong`] when not.
+    pub fn grub_fits(&self, slot: Slot, layout: &SlotLayout, cmdline: &str) -> Result<(), GrubEnvError> {
+        let mut env = GrubEnv::load(&self.partition(Partition::Bios))?;
+        env.set_slot(slot, Some(GrubSlot::of(layout, cmdline)));
+        env.boot = Some(slot);
+        env.encode().map(drop)
+    }
+
     /// The boot loader can start `slot`, and does so if it could start none before.
     ///
     /// # Errors

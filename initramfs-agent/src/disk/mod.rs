@@ -12,6 +12,8 @@
 pub mod boot_disk;
 pub mod find;
 pub mod install;
+#[cfg(test)]
+mod tests;
 pub mod update;
 
 pub use self::boot_disk::{BootDisk, DiskError, SlotImage};

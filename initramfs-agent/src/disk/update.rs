@@ -67,12 +67,12 @@ impl Update<'_> {
         let manifest = job.manifest;
         let target = disk.slot(slot);
         let layout = SlotLayout::of(manifest, target.len())?;
+        disk.grub_fits(slot, &layout, local_cmdline)?;
         let image = ImageRef::of(manifest, Sha256::of(job.manifest_bytes));
         let resume = matches!(
             record.state.slot(slot),
             SlotState::Writing { image: held } if held.manifest == image.manifest
         );
-        // An unfinished trial in the target has a valid proof; nothing is lost by reading it only after this.
         save(disk, record, |next| next.state.begin_install(slot, &image, running))?;
         disk.grub_drop(slot)?;
 

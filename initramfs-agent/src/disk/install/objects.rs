@@ -3,7 +3,7 @@
 use image_format::device::Device;
 use image_format::manifest::ObjectRef;
 use image_format::slot_layout::{Extent, SlotLayout};
-use image_format::{Manifest, ObjectId};
+use image_format::{BLOCK, Manifest, ObjectId};
 
 use super::error::{InstallError, Place};
 use super::source::Stopped;
@@ -18,6 +18,12 @@ pub(super) fn of(manifest: &Manifest, layout: &SlotLayout) -> [(Place, ObjectRef
         (Place::Kernel, manifest.kernel.object, layout.kernel),
         (Place::Initramfs, manifest.initramfs, layout.initramfs),
     ]
+}
+
+/// What lies between an object and the next block. It is zero: a boot loader that reads whole sectors hands it to the kernel,
+/// which takes zeros behind an initramfs and nothing else.
+pub(super) const fn slack(extent: Extent) -> Extent {
+    Extent { offset: extent.end(), len: extent.end().next_multiple_of(BLOCK) - extent.end() }
 }
 
 /// Puts both into the slot: from where they are to be, from a seed, from the server.
@@ -47,6 +53,9 @@ pub(super) fn copy(
             fetch(target, place, extent, object, context)?;
             stats.fetched_object_bytes += object.size;
         }
+        let slack = slack(extent);
+        let zeros = vec![0; slack.len as usize];
+        target.write_at(&zeros, slack.offset).map_err(InstallError::io(place, slack.offset))?;
         done += object.size;
         (context.progress)(Progress { phase: Phase::Objects, done, total });
     }

@@ -81,7 +81,7 @@ fn first_wrong_chunk(target: &dyn Device, index: &Index) -> Result<Option<Instal
     Ok(None)
 }
 
-/// Hashes kernel and initramfs. The caches were emptied after they were flushed.
+/// Hashes kernel and initramfs, and looks at the zeros behind them. The caches were emptied after they were flushed.
 pub(super) fn objects(
     target: &dyn Device,
     manifest: &Manifest,
@@ -96,6 +96,12 @@ pub(super) fn objects(
                 expected: object.id.to_string(),
                 found: found.to_string(),
             });
+        }
+        let slack = objects::slack(extent);
+        let behind = target.read_vec(slack.offset, slack.len as usize);
+        if behind.map_err(InstallError::io(place, slack.offset))?.iter().any(|byte| *byte != 0) {
+            let (expected, found) = ("zeros behind it".to_owned(), "something else".to_owned());
+            return Err(InstallError::ReadBack { place, offset: slack.offset, expected, found });
         }
     }
     Ok(())
