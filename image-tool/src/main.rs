@@ -2,11 +2,27 @@
 //!
 //! `main` parses, dispatches, and prints an error with its whole chain once. One verb is one file below `verbs`.
 
+mod build;
+mod change;
+mod chunks;
 mod cli;
+mod clock;
+mod date;
+mod destination;
+mod diff;
 mod fsutil;
+mod keys;
+mod node;
+mod publish;
+mod recipe;
 mod repo;
+mod similar;
+mod source;
+mod stage;
+mod subject;
 mod ui;
 mod verbs;
+mod verify;
 
 use std::process::ExitCode;
 

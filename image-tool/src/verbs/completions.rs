@@ -1,11 +1,26 @@
-//! `imgtool completions`.
+//! `imgtool completions`: shell completions on standard output.
 
-use crate::cli::Context;
+use clap::CommandFactory as _;
 
-/// Completions
+use crate::cli::{Cli, Context};
+use crate::ui;
+
+const EXAMPLES: &str = "\
+Examples:
+  imgtool completions bash > /etc/bash_completion.d/imgtool
+  imgtool completions zsh > ~/.zfunc/_imgtool";
+
+/// Print completions for a shell
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The shell
+    #[arg(value_enum)]
+    shell: clap_complete::Shell,
+}
 
-pub(crate) fn run(_args: &Args, _context: &Context) -> anyhow::Result<()> {
-    anyhow::bail!("imgtool completions: not built in yet")
+pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "imgtool", &mut script);
+    ui::print(&String::from_utf8_lossy(&script))
 }

@@ -1,11 +1,33 @@
-//! `imgtool key`.
+//! `imgtool key`: the keys that sign for a role.
+
+mod import;
+mod list;
+mod new;
+mod show;
 
 use crate::cli::Context;
 
-/// Key
+/// Make, show and import signing keys
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
 
-pub(crate) fn run(_args: &Args, _context: &Context) -> anyhow::Result<()> {
-    anyhow::bail!("imgtool key: not built in yet")
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    New(new::Args),
+    Show(show::Args),
+    Import(import::Args),
+    List(list::Args),
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    match &args.command {
+        Command::New(args) => new::run(args, context),
+        Command::Show(args) => show::run(args, context),
+        Command::Import(args) => import::run(args, context),
+        Command::List(args) => list::run(args, context),
+    }
 }

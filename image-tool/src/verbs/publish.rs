@@ -1,11 +1,170 @@
-//! `imgtool publish`.
+//! `imgtool publish`: signed images and metadata to a server or a store directory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use image_format::{ImageName, ObjectId, Sha256};
+use serde::Serialize;
 
 use crate::cli::Context;
+use crate::destination::{Destination, To};
+use crate::publish::{Current, Plan, objects_of, upload};
+use crate::repo::Repo;
+use crate::stage::Signed;
+use crate::ui::size::{bytes, count, plural};
+use crate::ui::style::{dim, good, strong};
 
-/// Publish
+const EXAMPLES: &str = "\
+Examples:
+  imgtool publish                      everything that is signed, to the `remote` of bascule.toml
+  imgtool publish ha@2 --to http://boot.example:7081 --token-file admin.token
+  imgtool publish --to /srv/bascule    straight into a store directory
+
+Only what is missing is sent. A publish that was interrupted is continued by running it again.";
+
+/// Bring signed images to a server or into a store directory
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The images; all that are signed if none is named
+    #[arg(value_name = "ROLE@VERSION")]
+    images: Vec<ImageName>,
 
-pub(crate) fn run(_args: &Args, _context: &Context) -> anyhow::Result<()> {
-    anyhow::bail!("imgtool publish: not built in yet")
+    /// All images that are signed (the default)
+    #[arg(long, conflicts_with = "images")]
+    all: bool,
+
+    #[command(flatten)]
+    to: To,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    destination: String,
+    images: Vec<Row>,
+    /// Objects that the images have, each once.
+    objects: usize,
+    /// Of these, sent now.
+    sent_objects: usize,
+    /// Stored bytes sent now.
+    sent_bytes: u64,
+    /// Metadata and target files sent now.
+    sent_files: usize,
+    /// False if everything was there.
+    changed: bool,
+    seconds: f64,
+}
+
+/// An image that is current at the destination.
+#[derive(Debug, Serialize)]
+struct Row {
+    image: ImageName,
+    manifest: Sha256,
+    /// False if it was published before.
+    new: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let repo = Repo::open(&context.repo)?;
+    let destination = args.to.open(&repo)?.context(
+        "no destination is known: name one with --to URL or --to DIR, or set `remote` in bascule.toml",
+    )?;
+    let destination = destination.as_ref();
+    let store = repo.store()?;
+    let (current, images) = {
+        let _lock = repo.lock()?;
+        let view = repo.view(&store)?;
+        (Current::load(&store, &view)?, selected(args, &repo, &view)?)
+    };
+    let there = destination.names()?;
+    let plan = Plan::make(&current, &there, destination.name())?;
+    refuse_unnamed(&plan, &images, args)?;
+
+    let mut objects = BTreeMap::new();
+    for image in &images {
+        objects.extend(objects_of(&store, image.manifest())?.into_iter().map(|object| (object.id, object)));
+    }
+    let ids: Vec<ObjectId> = objects.keys().copied().collect();
+    let missing =
+        destination.missing(&ids).with_context(|| format!("ask {} what it has", destination.name()))?;
+    let missing: BTreeSet<ObjectId> = missing.into_iter().collect();
+    let missing: Vec<_> = missing.iter().filter_map(|id| objects.get(id)).copied().collect();
+    let sent_bytes = missing.iter().map(|object| object.size).sum();
+    if !missing.is_empty() {
+        upload(&store, destination, &missing, &context.ui.bytes("publishing", sent_bytes))?;
+    }
+    let is_current = plan.is_current;
+    let sent_files = if is_current { 0 } else { plan.upload.metadata.len() + plan.upload.targets.len() };
+    commit(destination, &plan)?;
+    let row = |image: &Signed| Row {
+        image: image.name().clone(),
+        manifest: image.digest(),
+        new: plan.new_images.contains(image.name()),
+    };
+    let report = Report {
+        destination: destination.name().to_owned(),
+        images: images.iter().map(row).collect(),
+        objects: objects.len(),
+        sent_objects: missing.len(),
+        sent_bytes,
+        sent_files,
+        changed: !is_current || !missing.is_empty(),
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    context.ui.show(&report, text)
+}
+
+/// The commit is sent even if nothing seems new: see [`Plan::upload`].
+fn commit(destination: &dyn Destination, plan: &Plan) -> anyhow::Result<()> {
+    let advice =
+        "the objects are there, the metadata was not taken; it can be tried again by the same command";
+    destination.commit(&plan.upload).map_err(anyhow::Error::from).context(advice)
+}
+
+fn selected(args: &Args, repo: &Repo, view: &image_format::repository::View) -> anyhow::Result<Vec<Signed>> {
+    if args.images.is_empty() {
+        return Ok(Signed::all(view));
+    }
+    args.images.iter().map(|name| Signed::find(view, repo, name)).collect()
+}
+
+/// The metadata is one whole: it cannot be published while it lists an image whose objects are not to be sent.
+fn refuse_unnamed(plan: &Plan, images: &[Signed], args: &Args) -> anyhow::Result<()> {
+    let named: BTreeSet<&ImageName> = images.iter().map(Signed::name).collect();
+    let unnamed: Vec<String> =
+        plan.new_images.iter().filter(|name| !named.contains(name)).map(ToString::to_string).collect();
+    if unnamed.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = args.images.iter().map(ToString::to_string).collect();
+    bail!(
+        "{} would be published too, because the signed metadata lists it; publish all with `imgtool publish`, or name it: imgtool publish {} {}",
+        unnamed.join(", "),
+        named.join(" "),
+        unnamed.join(" ")
+    )
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for row in &report.images {
+        let state = if row.new { good("published") } else { dim("was published already") };
+        text += &format!(
+            "{} {state}  {}\n",
+            strong(&row.image),
+            dim(format!("manifest {}", row.manifest.short()))
+        );
+    }
+    let known = count((report.objects - report.sent_objects) as u64);
+    text += &format!(
+        "{} to {} in {:.1} s: {} sent ({}), {known} there already\n",
+        if report.changed { "Published" } else { "Nothing new" },
+        report.destination,
+        report.seconds,
+        plural(report.sent_objects, "object"),
+        bytes(report.sent_bytes),
+    );
+    text
 }

@@ -1,11 +1,89 @@
-//! `imgtool sign`.
+//! `imgtool sign`: a build becomes a release.
 
+use anyhow::bail;
+use image_format::repository::TargetKind;
+use image_format::{ImageName, Sha256};
+use serde::Serialize;
+
+use crate::change::Change;
 use crate::cli::Context;
+use crate::stage::Built;
+use crate::ui::style::{dim, good, strong};
 
-/// Sign
+const EXAMPLES: &str = "\
+Examples:
+  imgtool sign ha@1
+  imgtool sign base@3 ha@3";
+
+/// Sign built images with the release key, in the local store
+///
+/// Signing says that an image is genuine; it runs nowhere before a pin names it.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The images
+    #[arg(required = true, value_name = "ROLE@VERSION")]
+    images: Vec<ImageName>,
+}
 
-pub(crate) fn run(_args: &Args, _context: &Context) -> anyhow::Result<()> {
-    anyhow::bail!("imgtool sign: not built in yet")
+#[derive(Debug, Serialize)]
+struct Row {
+    image: ImageName,
+    manifest: Sha256,
+    counter: u64,
+    /// False if it was signed before.
+    new: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let mut change = Change::local(context)?;
+    let mut rows = Vec::new();
+    for name in &args.images {
+        let built = Built::load(&change.repo, &change.store, name)?;
+        let new = is_new(&change, &built)?;
+        rows.push(Row {
+            image: name.clone(),
+            manifest: built.digest(),
+            counter: built.manifest().counter,
+            new,
+        });
+        if new {
+            change.set(TargetKind::Image(name.clone()), built.into_bytes())?;
+        }
+    }
+    change.finish()?;
+    context.ui.show(&rows, |rows| rows.iter().map(line).collect())
+}
+
+/// Whether the build is to be signed; false if the very same is signed already.
+fn is_new(change: &Change, built: &Built) -> anyhow::Result<bool> {
+    let manifest = built.manifest();
+    let name = &manifest.name;
+    if let Some((signed, _)) = change.view.images.get(name) {
+        if *signed == built.digest() {
+            return Ok(false);
+        }
+        bail!(
+            "{name} is signed already with other content: manifest {signed}, the build has {}; a signed version never changes, build with another --version",
+            built.digest()
+        );
+    }
+    let same_role = change.view.images.iter().filter(|(other, _)| other.role == name.role);
+    let twin = same_role.map(|(other, (_, other_manifest))| (other, other_manifest.counter));
+    if let Some((other, counter)) = twin.into_iter().find(|(_, counter)| *counter == manifest.counter) {
+        bail!(
+            "{name} has release counter {counter}, which {other} has too; build it again to get the next one"
+        );
+    }
+    Ok(true)
+}
+
+fn line(row: &Row) -> String {
+    let Row { image, manifest, counter, new } = row;
+    let state = if *new { good("signed") } else { dim("was signed already, unchanged") };
+    format!(
+        "{} {state}  {}\n",
+        strong(image),
+        dim(format!("counter {counter}, manifest {}", manifest.short()))
+    )
 }

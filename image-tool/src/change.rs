@@ -1,0 +1,187 @@
+//! A signed change of the local store, and its way to where it is published.
+//!
+//! **Order.** First everything is asked that could be refused: the destination must be reachable, not ahead of this
+//! repository, and have every image that the metadata lists. Then the change is signed in memory, committed *there*, and only
+//! then here. So a refusal there leaves both sides as they were, and two admins who sign at once cannot both believe that
+//! their file is version 12. When there is no answer, nobody knows what happened there: the change is kept here, and
+//! `imgtool publish` settles it (the same bytes again are no conflict). Killed between the two commits, the other side
+//! is ahead by a change that this repository's own keys have signed: the next command says so, and `imgtool pull`
+//! brings it.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, bail};
+use fleet_protocol::Names;
+use image_format::pin::{ASSIGNMENTS_PATH, pin_path};
+use image_format::repository::{Repository, TargetFile, TargetKind, Upload, View};
+use image_format::store::Store;
+use image_format::{Group, Sha256};
+use signing::repo::{Repository as Model, RoleKeys, Section};
+
+use crate::cli::Context;
+use crate::clock;
+use crate::destination::{Destination, NotCommitted, To};
+use crate::keys::KeyRole;
+use crate::publish::{Current, Plan};
+use crate::repo::{Lock, Repo};
+use crate::similar::hint;
+
+/// Where a change goes besides the local store.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Push {
+    #[command(flatten)]
+    pub(crate) to: To,
+
+    /// Sign here only; a later `imgtool publish` brings it to the server
+    #[arg(long, conflicts_with = "to")]
+    no_publish: bool,
+}
+
+/// A repository that is being changed.
+pub(crate) struct Change {
+    pub(crate) repo: Repo,
+    pub(crate) store: Store,
+    pub(crate) view: View,
+    model: Model,
+    signed: Upload,
+    sections: BTreeSet<Section>,
+    destination: Option<(Box<dyn Destination>, Names)>,
+    _lock: Lock,
+}
+
+impl Change {
+    /// Opens the repository for a change that stays local.
+    pub(crate) fn local(context: &Context) -> anyhow::Result<Self> {
+        let repo = Repo::open(&context.repo)?;
+        let lock = repo.lock()?;
+        let store = repo.store()?;
+        let (view, model) = (repo.view(&store)?, repo.model(&store)?);
+        let (signed, sections) = (Upload::default(), BTreeSet::new());
+        Ok(Self { repo, store, view, model, signed, sections, destination: None, _lock: lock })
+    }
+
+    /// Opens the repository, and makes sure that the destination would take a change.
+    pub(crate) fn pushed(context: &Context, push: &Push) -> anyhow::Result<Self> {
+        let mut change = Self::local(context)?;
+        if push.no_publish {
+            return Ok(change);
+        }
+        if let Some(destination) = push.to.open(&change.repo)? {
+            let names = destination.names().context("nothing was signed")?;
+            let plan = Plan::make(&Current::load(&change.store, &change.view)?, &names, destination.name());
+            let plan = plan.context("nothing was signed")?;
+            if let Some(image) = plan.new_images.first() {
+                bail!(
+                    "nothing was signed: {image} is signed here but not published at {}; run `imgtool publish {image}` first",
+                    destination.name()
+                );
+            }
+            change.destination = Some((destination, names));
+        }
+        Ok(change)
+    }
+
+    /// The groups that have a pin, for "did you mean".
+    pub(crate) fn group_hint(&self, group: &Group) -> String {
+        hint(group.as_str(), self.view.pins.keys().map(ToString::to_string))
+    }
+
+    /// Lists a document, in the place of the one that was listed before.
+    pub(crate) fn set(&mut self, kind: TargetKind, bytes: Vec<u8>) -> anyhow::Result<()> {
+        let (section, path) = place(&kind);
+        let file = TargetFile { sha256: Sha256::of(&bytes), kind };
+        let length = bytes.len() as u64;
+        let listed = self.model.set_target(section, &path, length, file.sha256.as_bytes(), None);
+        listed.with_context(|| format!("sign {path}"))?;
+        self.signed.targets.insert(file.to_string(), bytes);
+        self.sections.insert(section);
+        Ok(())
+    }
+
+    /// Lists a document no more.
+    pub(crate) fn remove(&mut self, kind: &TargetKind) {
+        let (section, path) = place(kind);
+        self.model.remove_target(section, &path);
+        self.sections.insert(section);
+    }
+
+    /// Signs, commits there, commits here. Without an edit before, only brings the other side up to date.
+    pub(crate) fn finish(mut self) -> anyhow::Result<Done> {
+        if self.sections.is_empty() {
+            return self.finish_unchanged();
+        }
+        let keys = self.load_keys().context("nothing was signed")?;
+        self.signed.metadata =
+            self.model.write(&keys, clock::now()?).context("sign metadata; nothing was changed")?;
+        let Some((destination, names)) = self.destination.take() else {
+            self.commit_here().context("nothing was changed")?;
+            return Ok(Done { destination: None });
+        };
+        let name = destination.name();
+        let current = Current::load(&self.store, &self.view)?.followed_by(&self.signed);
+        let plan = Plan::make(&current, &names, name)?;
+        match destination.commit(&plan.upload) {
+            Ok(()) => {
+                self.commit_here()
+                    .with_context(|| format!("current at {name}, but not here; `imgtool pull` brings it"))?;
+                Ok(Done { destination: Some(name.to_owned()) })
+            }
+            Err(NotCommitted::Refused(error)) => Err(error.context("nothing was changed, here or there")),
+            Err(NotCommitted::Unknown(error)) => {
+                self.commit_here()?;
+                let what =
+                    format!("signed here; not known whether {name} has it: `imgtool publish` makes sure");
+                Err(error.context(what))
+            }
+        }
+    }
+
+    fn finish_unchanged(&self) -> anyhow::Result<Done> {
+        let Some((destination, names)) = &self.destination else { return Ok(Done { destination: None }) };
+        let plan = Plan::make(&Current::load(&self.store, &self.view)?, names, destination.name())?;
+        if !plan.is_current {
+            destination.commit(&plan.upload)?;
+        }
+        Ok(Done { destination: Some(destination.name().to_owned()) })
+    }
+
+    fn commit_here(self) -> anyhow::Result<()> {
+        let committed = Repository::open(&self.store).commit(self.signed, clock::now()?);
+        committed.map(drop).with_context(|| format!("commit to {}", self.store.path().display()))
+    }
+
+    fn load_keys(&self) -> anyhow::Result<RoleKeys> {
+        let changed = self.sections.iter().map(|section| KeyRole::from(*section));
+        let mut keys = RoleKeys::default();
+        for role in changed.chain([KeyRole::Snapshot, KeyRole::Timestamp]) {
+            keys.of_mut(role.role()).push(self.repo.keys().load(role, &self.model)?);
+        }
+        Ok(keys)
+    }
+}
+
+/// Who signs a document, and under which path.
+fn place(kind: &TargetKind) -> (Section, String) {
+    match kind {
+        TargetKind::Image(name) => (Section::Releases, name.target_path()),
+        TargetKind::Pin(group) => (Section::Pins, pin_path(group)),
+        TargetKind::Assignments => (Section::Pins, ASSIGNMENTS_PATH.to_owned()),
+    }
+}
+
+/// Proof that a change is signed and current here.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// Where it is current too.
+    pub(crate) destination: Option<String>,
+}
+
+impl Done {
+    /// `; current at URL`, or what is left to do.
+    pub(crate) fn text(&self) -> String {
+        match &self.destination {
+            Some(name) => format!("current at {name}"),
+            None => "signed here only; `imgtool publish` brings it to a server".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A store directory on this machine: the same rules as the server's, without the server.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use fleet_protocol::{Names, Stored};
+use image_format::ObjectId;
+use image_format::repository::{Repository, Upload};
+use image_format::store::Store;
+
+use super::{Destination, NotCommitted};
+use crate::clock;
+
+/// A store that is written directly.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    name: String,
+    store: Store,
+}
+
+impl Directory {
+    /// Opens the store at `dir`, and makes an empty one if the directory does not exist or is empty.
+    pub(crate) fn open(dir: &Path) -> anyhow::Result<Self> {
+        let name = dir.display().to_string();
+        let store = Store::create(dir).with_context(|| format!("open store {name}"))?;
+        Ok(Self { name, store })
+    }
+}
+
+impl Destination for Directory {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn names(&self) -> anyhow::Result<Names> {
+        let repository = Repository::open(&self.store);
+        let what = || format!("list metadata of {}", self.name);
+        let metadata = repository.metadata_names().with_context(what)?;
+        Ok(Names { metadata, targets: repository.target_names().with_context(what)? })
+    }
+
+    fn missing(&self, ids: &[ObjectId]) -> anyhow::Result<Vec<ObjectId>> {
+        let mut missing = Vec::new();
+        for id in ids {
+            if !self.store.contains(*id).with_context(|| format!("look for objects in {}", self.name))? {
+                missing.push(*id);
+            }
+        }
+        Ok(missing)
+    }
+
+    fn put(&self, objects: &[(ObjectId, Vec<u8>)]) -> anyhow::Result<Stored> {
+        let what = || format!("store objects in {}", self.name);
+        let mut batch = self.store.batch().with_context(what)?;
+        let mut stored = Stored { stored: 0, present: 0 };
+        for (id, bytes) in objects {
+            let put = batch.put_expected(*id, bytes).with_context(what)?;
+            *(if put.new { &mut stored.stored } else { &mut stored.present }) += 1;
+        }
+        batch.commit().with_context(what)?;
+        Ok(stored)
+    }
+
+    fn commit(&self, upload: &Upload) -> Result<(), NotCommitted> {
+        let now = clock::now().map_err(NotCommitted::Refused)?;
+        match Repository::open(&self.store).commit(upload.clone(), now) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                // A disk that fails may have failed after the last step.
+                let kind = if error.is_internal() { NotCommitted::Unknown } else { NotCommitted::Refused };
+                Err(kind(anyhow::Error::new(error).context(format!("{}: not committed", self.name))))
+            }
+        }
+    }
+}

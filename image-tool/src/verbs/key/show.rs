@@ -1,0 +1,31 @@
+//! `imgtool key show`: the public half of a key file.
+
+use std::path::PathBuf;
+
+use crate::cli::Context;
+use crate::keys::{self, KeyReport};
+use crate::ui;
+
+const EXAMPLES: &str = "\
+Examples:
+  imgtool key show bascule/keys/releases.pem
+  imgtool key show bascule/keys/releases.pem --public > releases.pub.pem";
+
+/// Show a key's id and public half; never the secret one
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// PEM file of a private or public key
+    file: PathBuf,
+    /// Print only the public key as PEM
+    #[arg(long, conflicts_with = "json")]
+    public: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let public = keys::load_public(&args.file)?;
+    if args.public {
+        return ui::print(&public.to_pem()?);
+    }
+    context.ui.show(&KeyReport::new(None, Some(args.file.clone()), &public)?, KeyReport::text)
+}
