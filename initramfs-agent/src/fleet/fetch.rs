@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use image_format::ObjectId;
 
+use crate::http::body::Sink;
 use crate::http::retry::{Backoff, seed};
 use crate::http::{BaseUrl, Client, HttpError, Limits};
 use crate::say;
@@ -39,6 +40,35 @@ impl Server {
         self.until = Instant::now() + patience;
     }
 
+    /// One `GET` without repetition, the body piece by piece.
+    ///
+    /// # Errors
+    /// All of [`HttpError`].
+    pub(super) fn stream(&mut self, path: &str, max: u64, sink: Sink<'_>) -> Result<(), HttpError> {
+        let received = &mut self.received;
+        let mut counting = |bytes: &[u8]| {
+            *received += bytes.len() as u64;
+            sink(bytes)
+        };
+        self.client.get_with(path, &Limits::for_body(max), &mut counting).map(drop)
+    }
+
+    /// Waits before the next try.
+    ///
+    /// # Errors
+    /// The error itself, when it will not pass or the patience is over.
+    pub(super) fn pause_after(&mut self, path: &str, error: HttpError) -> Result<(), HttpError> {
+        let pause = self.backoff.next(error.retry_after());
+        if !error.is_transient() || Instant::now() + pause >= self.until {
+            return Err(error);
+        }
+        let error = anyhow::Error::new(error);
+        let path: String = path.chars().take(80).collect();
+        say!("server: {}{path}: {error:#}; trying again in {:.1} s", self.base(), pause.as_secs_f64());
+        std::thread::sleep(pause);
+        Ok(())
+    }
+
     /// `GET` of at most `max` bytes, repeated with growing pauses while the failure may pass.
     ///
     /// # Errors
@@ -48,21 +78,14 @@ impl Server {
             let left = self.until.saturating_duration_since(Instant::now());
             let limits = Limits::for_body(max);
             let limits = Limits { connect: limits.connect.min(left.max(Duration::from_secs(1))), ..limits };
-            let error = match self.client.get(path, &limits) {
+            match self.client.get(path, &limits) {
                 Ok(body) => {
                     self.backoff = Backoff::new(seed());
                     self.received += body.len() as u64;
                     return Ok(body);
                 }
-                Err(error) => error,
-            };
-            let pause = self.backoff.next(error.retry_after());
-            if !error.is_transient() || Instant::now() + pause >= self.until {
-                return Err(error);
+                Err(error) => self.pause_after(path, error)?,
             }
-            let error = anyhow::Error::new(error);
-            say!("server: {}{path}: {error:#}; trying again in {:.1} s", self.base(), pause.as_secs_f64());
-            std::thread::sleep(pause);
         }
     }
 

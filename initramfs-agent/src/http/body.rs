@@ -1,5 +1,7 @@
 //! Reading a body by its framing, up to a limit.
 
+use std::ops::ControlFlow;
+
 use super::HttpError;
 use super::head::Framing;
 use super::wire::{Deadline, Wire};
@@ -9,16 +11,19 @@ const CHUNK_LINE_MAX: usize = 128;
 
 const DURING: &str = "reading the answer";
 
+/// Takes the pieces of a body; a break ends the exchange with [`HttpError::Stopped`].
+pub type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> ControlFlow<()>;
+
 /// Passes the body to `sink`, piece by piece.
 ///
 /// # Errors
-/// [`HttpError::TooLarge`] before a byte beyond `max` reaches the sink, [`HttpError::Truncated`], and the connection's errors.
+/// [`HttpError::TooLarge`] before a byte beyond `max` reaches the sink, [`HttpError::Truncated`], [`HttpError::Stopped`], and the connection's errors.
 pub fn read(
     wire: &mut Wire,
     framing: Framing,
     max: u64,
     deadline: &Deadline,
-    sink: &mut dyn FnMut(&[u8]),
+    sink: Sink<'_>,
 ) -> Result<u64, HttpError> {
     match framing {
         Framing::Length(length) if length > max => Err(HttpError::TooLarge { max }),
@@ -28,12 +33,7 @@ pub fn read(
     }
 }
 
-fn exactly(
-    wire: &mut Wire,
-    length: u64,
-    deadline: &Deadline,
-    sink: &mut dyn FnMut(&[u8]),
-) -> Result<(), HttpError> {
+fn exactly(wire: &mut Wire, length: u64, deadline: &Deadline, sink: Sink<'_>) -> Result<(), HttpError> {
     let mut left = length;
     while left > 0 {
         let bytes = wire.fill(DURING, deadline)?;
@@ -41,19 +41,19 @@ fn exactly(
             return Err(HttpError::Truncated { expected: length, found: length - left });
         }
         let take = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        sink(&bytes[..take]);
+        let flow = sink(&bytes[..take]);
         wire.consume(take);
+        go_on(flow)?;
         left -= take as u64;
     }
     Ok(())
 }
 
-fn until_close(
-    wire: &mut Wire,
-    max: u64,
-    deadline: &Deadline,
-    sink: &mut dyn FnMut(&[u8]),
-) -> Result<u64, HttpError> {
+fn go_on(flow: ControlFlow<()>) -> Result<(), HttpError> {
+    if flow.is_break() { Err(HttpError::Stopped) } else { Ok(()) }
+}
+
+fn until_close(wire: &mut Wire, max: u64, deadline: &Deadline, sink: Sink<'_>) -> Result<u64, HttpError> {
     let mut total = 0;
     loop {
         let bytes = wire.fill(DURING, deadline)?;
@@ -65,17 +65,13 @@ fn until_close(
         if total > max {
             return Err(HttpError::TooLarge { max });
         }
-        sink(bytes);
+        let flow = sink(bytes);
         wire.consume(count);
+        go_on(flow)?;
     }
 }
 
-fn chunked(
-    wire: &mut Wire,
-    max: u64,
-    deadline: &Deadline,
-    sink: &mut dyn FnMut(&[u8]),
-) -> Result<u64, HttpError> {
+fn chunked(wire: &mut Wire, max: u64, deadline: &Deadline, sink: Sink<'_>) -> Result<u64, HttpError> {
     let mut total = 0_u64;
     loop {
         let size_line = line(wire, deadline)?;

@@ -1,8 +1,9 @@
 //! One exchange over a connection that is kept for the next.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::body;
+use super::body::{self, Sink};
 use super::head::{HEAD_MAX, Head};
 use super::wire::{Deadline, Wire};
 use super::{BaseUrl, HttpError};
@@ -76,7 +77,10 @@ impl Client {
     /// All of [`HttpError`]; a status other than 2xx is one.
     pub fn get(&mut self, path: &str, limits: &Limits) -> Result<Vec<u8>, HttpError> {
         let mut body = Vec::new();
-        self.get_with(path, limits, &mut |bytes| body.extend_from_slice(bytes))?;
+        self.get_with(path, limits, &mut |bytes| {
+            body.extend_from_slice(bytes);
+            ControlFlow::Continue(())
+        })?;
         Ok(body)
     }
 
@@ -84,12 +88,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub fn get_with(
-        &mut self,
-        path: &str,
-        limits: &Limits,
-        sink: &mut dyn FnMut(&[u8]),
-    ) -> Result<Answer, HttpError> {
+    pub fn get_with(&mut self, path: &str, limits: &Limits, sink: Sink<'_>) -> Result<Answer, HttpError> {
         let request = self.request("GET", path, "");
         self.exchange(request.as_bytes(), limits, sink)
     }
@@ -102,7 +101,7 @@ impl Client {
         let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", json.len());
         let mut request = self.request("POST", path, &fields).into_bytes();
         request.extend_from_slice(json);
-        self.exchange(&request, limits, &mut |_| {})
+        self.exchange(&request, limits, &mut |_| ControlFlow::Continue(()))
     }
 
     fn request(&self, method: &str, path: &str, fields: &str) -> String {
@@ -115,12 +114,7 @@ impl Client {
         format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\n{fields}\r\n")
     }
 
-    fn exchange(
-        &mut self,
-        request: &[u8],
-        limits: &Limits,
-        sink: &mut dyn FnMut(&[u8]),
-    ) -> Result<Answer, HttpError> {
+    fn exchange(&mut self, request: &[u8], limits: &Limits, sink: Sink<'_>) -> Result<Answer, HttpError> {
         let deadline = Deadline::new(limits.total, limits.silence);
         let (mut wire, head) = self.head(request, limits, &deadline)?;
         let (result, complete) = if (200..300).contains(&head.status) {
@@ -133,6 +127,7 @@ impl Client {
             // The reason is a courtesy: a refusal whose text cannot be read is the same refusal.
             let whole = body::read(&mut wire, head.framing, max, &deadline, &mut |bytes| {
                 text.extend_from_slice(bytes);
+                ControlFlow::Continue(())
             });
             let (status, retry_after) = (head.status, head.retry_after);
             (Err(HttpError::Status { status, reason: reason(&text), retry_after }), whole.is_ok())

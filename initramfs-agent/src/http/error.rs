@@ -50,6 +50,9 @@ pub enum HttpError {
         /// Bytes received.
         found: u64,
     },
+    /// The receiver wanted no more.
+    #[error("the receiver stopped the transfer")]
+    Stopped,
     /// A status other than 2xx.
     #[error("server answered {status}{}", reason.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     Status {
@@ -67,7 +70,7 @@ impl HttpError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
-            Self::Malformed(_) | Self::TooLarge { .. } => false,
+            Self::Malformed(_) | Self::TooLarge { .. } | Self::Stopped => false,
             Self::Resolve { .. }
             | Self::Connect { .. }
             | Self::Io { .. }

@@ -15,7 +15,7 @@ const PANIC_SECONDS: &str = "10";
 ///
 /// # Errors
 /// The first mount that fails; nothing works without it.
-pub fn prepare() -> anyhow::Result<()> {
+pub(super) fn prepare() -> anyhow::Result<()> {
     let quiet = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     for (kind, at, flags, data) in [
         ("proc", "/proc", quiet, c""),

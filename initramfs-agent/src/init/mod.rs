@@ -1,3 +1,60 @@
-//! PID 1.
+//! PID 1: from the kernel's hand-over to the booted system.
+//!
+//! ```text
+//! early ─▶ command line ─▶ modules ─┬▶ network (a thread) ─┐
+//!                                   └▶ disk, boot record ──┴▶ wish ─▶ decide ─▶ act ─▶ start
+//! ```
+//! A failure says on the console what, where, expected, found and what comes next. What cannot be mended here ends in a
+//! restart after a minute: the network may bring a newer agent, the boot loader may find another way.
 
-pub mod early;
+mod act;
+mod early;
+mod environment;
+mod install;
+mod link;
+mod recover;
+mod session;
+mod start;
+mod storage;
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use rustix::system::{RebootCommand, reboot};
+
+pub use self::environment::Environment;
+use crate::say;
+
+/// Pause before the restart after a failure: long enough to read the message and to spare the server.
+const RESTART_AFTER: Duration = Duration::from_secs(60);
+
+/// Boots. Never returns: PID 1 must not end.
+pub fn run() -> ! {
+    if let Err(error) = early::prepare() {
+        give_up(&error);
+    }
+    say!("imgagent {} starts", env!("CARGO_PKG_VERSION"));
+    match Environment::read().and_then(|environment| boot(&environment)) {
+        Ok(never) => match never {},
+        Err(error) => give_up(&error),
+    }
+}
+
+fn boot(environment: &Environment) -> anyhow::Result<Infallible> {
+    let mut devices = environment.load_modules()?;
+    let link = link::Link::start(environment);
+    let storage = storage::open(environment, &mut devices);
+    let mut session = session::Session::new(environment, storage, link, devices);
+    session.refresh();
+    act::act(&mut session)
+}
+
+fn give_up(error: &anyhow::Error) -> ! {
+    say!("failed: {error:#}; restarting in {} s", RESTART_AFTER.as_secs());
+    std::thread::sleep(RESTART_AFTER);
+    rustix::fs::sync();
+    loop {
+        let _refused = reboot(RebootCommand::Restart);
+        std::thread::sleep(RESTART_AFTER);
+    }
+}
