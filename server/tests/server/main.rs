@@ -1,0 +1,9 @@
+//! The server on real sockets of the loopback, with a tiny but really signed repository.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod admin;
+mod boot;
+mod delivery;
+mod edge;
+mod support;
+mod upkeep;

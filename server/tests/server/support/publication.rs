@@ -1,0 +1,165 @@
+//! A tiny repository, signed with fixed keys.
+
+use std::collections::BTreeMap;
+
+use fleet_protocol::Commit;
+use image_format::index::{Entry, Index};
+use image_format::manifest::ObjectRef;
+use image_format::pin::{ASSIGNMENTS_PATH, Assignments, PIN_FORMAT, Pin, PinnedImage, pin_path};
+use image_format::test_images::manifest;
+use image_format::{BLOCK, ChunkId, Group, ImageName, Manifest, ObjectId, Sha256, codec};
+use signing::repo::{Lifetimes, Repository, RoleKeys, RoleName, Section};
+use signing::{SecretKey, UnixTime};
+
+pub struct Publication {
+    keys: RoleKeys,
+    repository: Repository,
+    now: UnixTime,
+    assignments: Assignments,
+    manifests: BTreeMap<ImageName, Sha256>,
+    pub objects: BTreeMap<ObjectId, Vec<u8>>,
+    pub metadata: BTreeMap<String, Vec<u8>>,
+    pub targets: BTreeMap<String, Vec<u8>>,
+}
+
+/// An image that was added.
+pub struct Image {
+    pub manifest: Manifest,
+    pub digest: Sha256,
+    pub index: Index,
+}
+
+pub fn object(bytes: &[u8]) -> ObjectRef {
+    ObjectRef { id: ObjectId::of(bytes), size: bytes.len() as u64 }
+}
+
+impl Publication {
+    pub fn new() -> Self {
+        Self::signed_at(server::app::now(), Lifetimes::default(), 0)
+    }
+
+    /// Another `seed`: other keys.
+    pub fn signed_at(now: UnixTime, lifetimes: Lifetimes, seed: u8) -> Self {
+        let mut keys = RoleKeys::default();
+        for (number, role) in (1..).zip(RoleName::ALL) {
+            keys.of_mut(role).push(SecretKey::from_seed(&[seed + number; 32]).unwrap());
+        }
+        let repository = Repository::create(&keys, lifetimes);
+        Self {
+            keys,
+            repository,
+            now,
+            assignments: Assignments::empty(),
+            manifests: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+            targets: BTreeMap::new(),
+        }
+    }
+
+    /// Adds an image whose root is: four chunks, a zero run, and the first chunk again.
+    pub fn image(&mut self, name: &str, counter: u64) -> Image {
+        let plain = |number: u64, blocks: u64| -> Vec<u8> {
+            let text = format!("{name} chunk {number} ");
+            text.bytes().cycle().take(usize::try_from(blocks * BLOCK).unwrap()).collect()
+        };
+        let mut entries = Vec::new();
+        let mut chunk = |publication: &mut Self, plain: &[u8]| {
+            let stored = codec::encode(plain);
+            let (plain_len, stored_len) = (plain.len().try_into().unwrap(), stored.len().try_into().unwrap());
+            entries.push(Entry {
+                chunk: ChunkId::of(plain),
+                object: ObjectId::of(&stored),
+                plain_len,
+                stored_len,
+            });
+            publication.objects.insert(ObjectId::of(&stored), stored);
+        };
+        for number in 0..4 {
+            chunk(self, &plain(number, number + 4));
+        }
+        chunk(self, &plain(0, 4));
+        entries.insert(4, Entry::zero(u32::try_from(8 * BLOCK).unwrap()));
+        let index = Index::new(entries).unwrap();
+
+        let mut manifest = manifest(name, counter);
+        manifest.root.size = index.plain_size();
+        manifest.root.index = self.add_object(&index.encode());
+        manifest.kernel.object = self.add_object(format!("kernel of {name}").repeat(100).as_bytes());
+        manifest.initramfs = self.add_object(format!("initramfs of {name}").repeat(200).as_bytes());
+        manifest.files = self.add_object(format!("files of {name}").as_bytes());
+        let bytes = manifest.to_bytes().unwrap();
+        let digest = self.target(Section::Releases, &manifest.name.target_path(), bytes);
+        self.manifests.insert(manifest.name.clone(), digest);
+        Image { manifest, digest, index }
+    }
+
+    pub fn add_object(&mut self, bytes: &[u8]) -> ObjectRef {
+        self.objects.insert(ObjectId::of(bytes), bytes.to_vec());
+        object(bytes)
+    }
+
+    pub fn pin(&mut self, group: &str, image: &str) {
+        let group: Group = group.parse().unwrap();
+        let name: ImageName = image.parse().unwrap();
+        let stable = PinnedImage { manifest: self.manifests[&name], name };
+        let path = pin_path(&group);
+        let pin = Pin { format: PIN_FORMAT, group, stable, disk: None };
+        self.target(Section::Pins, &path, pin.to_bytes().unwrap());
+    }
+
+    pub fn assign(&mut self, node: &str, group: &str) {
+        self.assignments.nodes.insert(node.parse().unwrap(), group.parse().unwrap());
+        let bytes = self.assignments.to_bytes().unwrap();
+        self.target(Section::Pins, ASSIGNMENTS_PATH, bytes);
+    }
+
+    fn target(&mut self, section: Section, path: &str, bytes: Vec<u8>) -> Sha256 {
+        let digest = Sha256::of(&bytes);
+        self.repository.set_target(section, path, bytes.len() as u64, digest.as_bytes(), None).unwrap();
+        let (directory, name) = path.split_once('/').unwrap();
+        self.targets.insert(format!("{directory}/{digest}.{name}"), bytes);
+        digest
+    }
+
+    /// Signs what changed; `metadata` then holds every file ever signed.
+    pub fn sign(&mut self) {
+        let files = self.repository.write(&self.keys, self.now).unwrap();
+        self.metadata.extend(files);
+    }
+
+    pub fn pack(&self) -> Vec<u8> {
+        pack(self.objects.values().map(Vec::as_slice))
+    }
+
+    pub fn commit(&self) -> Vec<u8> {
+        let text =
+            |(name, bytes): (&String, &Vec<u8>)| (name.clone(), String::from_utf8(bytes.clone()).unwrap());
+        let commit = Commit {
+            metadata: self.metadata.iter().map(text).collect(),
+            targets: self.targets.iter().map(text).collect(),
+        };
+        serde_json::to_vec(&commit).unwrap()
+    }
+}
+
+/// A pack stream.
+pub fn pack<'o>(objects: impl IntoIterator<Item = &'o [u8]>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for object in objects {
+        bytes.extend(ObjectId::of(object).as_bytes());
+        bytes.extend(u32::try_from(object.len()).unwrap().to_le_bytes());
+        bytes.extend(object);
+    }
+    bytes
+}
+
+/// One image `ha@1`, pinned for group `rack`, to which node `52-54-00-12-34-56` belongs.
+pub fn one_image() -> (Publication, Image) {
+    let mut publication = Publication::new();
+    let image = publication.image("ha@1", 1);
+    publication.pin("rack", "ha@1");
+    publication.assign("52-54-00-12-34-56", "rack");
+    publication.sign();
+    (publication, image)
+}
