@@ -23,6 +23,7 @@ use crate::fleet::inventory::InventoryError;
 use crate::fleet::kv::KvError;
 use crate::fleet::sqlite::Sqlite;
 use crate::metrics::Metrics;
+use crate::net::descriptors::make_room;
 use crate::net::listener::Listener;
 use crate::settings::Settings;
 use crate::token::{TokenError, TokenFile};
@@ -90,6 +91,7 @@ impl Server {
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let at_data = |source| StartError::Data { path: settings.data.clone(), source };
         let joined = |error: tokio::task::JoinError| at_data(io::Error::other(error));
+        make_room(&settings.limits, 2);
         let metrics = Metrics::new();
         let bind = |address| {
             let listener = Listener::bind(address, settings.limits.clone(), metrics.clone());

@@ -40,9 +40,9 @@ impl Feed {
     ///
     /// # Errors
     /// A body that breaks off, stalls, or has another length.
-    pub async fn all(self, mut body: Incoming, length: u64) -> Result<(), Error> {
+    pub async fn all(self, body: &mut Incoming, length: u64) -> Result<(), Error> {
         let mut found = 0;
-        while let Some(piece) = next_piece(&mut body).await? {
+        while let Some(piece) = next_piece(body).await? {
             found += piece.len() as u64;
             if self.0.send(Piece::Data(piece)).await.is_err() {
                 return Ok(());

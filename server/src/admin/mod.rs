@@ -12,11 +12,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 
 use self::path::Route;
 use crate::app::App;
 use crate::http::answer::ErrorForm;
+use crate::http::request_body::discard;
 use crate::http::{Answer, Error};
 use crate::net::listener::Service;
 
@@ -32,20 +34,25 @@ impl Service for Admin {
     }
 
     async fn answer(&self, request: Request<Incoming>, _: IpAddr) -> Answer {
-        let answer = dispatch(&self.0, request).await;
-        answer.unwrap_or_else(|error| Answer::refusal(&error, ErrorForm::Json))
+        let (head, mut body) = request.into_parts();
+        match dispatch(&self.0, &head, &mut body).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                discard(&mut body).await;
+                Answer::refusal(&error, ErrorForm::Json)
+            }
+        }
     }
 }
 
-async fn dispatch(app: &Arc<App>, request: Request<Incoming>) -> Result<Answer, Error> {
-    if request.uri().authority().is_some() {
+async fn dispatch(app: &Arc<App>, head: &Parts, body: &mut Incoming) -> Result<Answer, Error> {
+    if head.uri.authority().is_some() {
         return Err(Error::BadRequest("this is no proxy".into()));
     }
-    let route = Route::of(request.method(), request.uri().path())?;
+    let route = Route::of(&head.method, head.uri.path())?;
     if route.needs_token() {
-        auth::check(app, request.headers()).await?;
+        auth::check(app, &head.headers).await?;
     }
-    let (head, body) = request.into_parts();
     match route {
         Route::Health => Ok(Answer::text("ok\n")),
         Route::Missing => upload::missing(app, &head.headers, body).await,

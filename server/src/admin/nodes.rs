@@ -43,7 +43,7 @@ pub(super) async fn one(app: &Arc<App>, node: NodeId) -> Result<Answer, Error> {
 pub(super) async fn report(
     app: &Arc<App>,
     headers: &HeaderMap,
-    body: Incoming,
+    body: &mut Incoming,
     node: NodeId,
 ) -> Result<(), Error> {
     let bytes = whole(headers, body, REPORT_MAX).await?;

@@ -24,7 +24,11 @@ pub(super) async fn names(app: &Arc<App>) -> Result<Answer, Error> {
 }
 
 /// `POST /v1/commit`.
-pub(super) async fn commit(app: &Arc<App>, headers: &HeaderMap, body: Incoming) -> Result<Answer, Error> {
+pub(super) async fn commit(
+    app: &Arc<App>,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Result<Answer, Error> {
     declared_length(headers, COMMIT_MAX)?;
     let _place = app.uploads.try_acquire().map_err(|_| Error::Busy("too many uploads at once".into()))?;
     let bytes = whole(headers, body, COMMIT_MAX).await?;

@@ -17,7 +17,11 @@ use crate::http::{Answer, Error};
 const MISSING_BODY_MAX: u64 = MISSING_MAX as u64 * 80;
 
 /// `POST /v1/objects/missing`.
-pub(super) async fn missing(app: &Arc<App>, headers: &HeaderMap, body: Incoming) -> Result<Answer, Error> {
+pub(super) async fn missing(
+    app: &Arc<App>,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Result<Answer, Error> {
     let bytes = whole(headers, body, MISSING_BODY_MAX).await?;
     let question: Missing =
         serde_json::from_slice(&bytes).map_err(|error| Error::BadRequest(error.to_string()))?;
@@ -40,12 +44,12 @@ pub(super) async fn missing(app: &Arc<App>, headers: &HeaderMap, body: Incoming)
 }
 
 /// `PUT /v1/objects`.
-pub(super) async fn pack(app: &Arc<App>, headers: &HeaderMap, body: Incoming) -> Result<Answer, Error> {
+pub(super) async fn pack(app: &Arc<App>, headers: &HeaderMap, body: &mut Incoming) -> Result<Answer, Error> {
     let length = declared_length(headers, PACK_MAX)?;
     let _place = app.uploads.try_acquire().map_err(|_| Error::Busy("too many uploads at once".into()))?;
     let (feed, reader) = channel();
     let storing = app.blocking(|app| store(app, reader));
-    let (fed, stored) = tokio::join!(in_time(feed.all(body, length)), storing);
+    let (fed, stored) = tokio::join!(in_time(length, feed.all(body, length)), storing);
     // When the body broke off, that is the cause; what the reader saw of it is the consequence.
     fed?;
     let stored = stored?;

@@ -23,10 +23,13 @@ pub enum Choice<'s> {
     },
 }
 
-/// Chooses for `node`, whose last report is `report`, from what is published; `None`: nothing is.
-pub fn choose<'v>(view: Option<&'v View>, node: &NodeId, report: Option<&Report>) -> Choice<'v> {
+/// Chooses for `node`, whose last report is `report`, from what is published, or with the reason why nothing is.
+pub fn choose<'v>(view: Result<&'v View, &str>, node: &NodeId, report: Option<&Report>) -> Choice<'v> {
     let leave = |reason: String| Choice::Leave { reason };
-    let Some(view) = view else { return leave("nothing is published on this server".into()) };
+    let view = match view {
+        Ok(view) => view,
+        Err(reason) => return leave(reason.to_owned()),
+    };
     let Some(group) = view.assignments.group_of(node) else {
         return leave(format!("node {node} is in no group, and there is no default group"));
     };
@@ -94,7 +97,7 @@ mod tests {
     }
 
     fn chosen(published: &View, node: &str, report: Option<&Report>) -> (Option<String>, Option<String>) {
-        match choose(Some(published), &node.parse().unwrap(), report) {
+        match choose(Ok(published), &node.parse().unwrap(), report) {
             Choice::Load { manifest, instead, .. } => (Some(manifest.name.to_string()), instead),
             Choice::Leave { reason } => (None, Some(reason)),
         }
@@ -146,7 +149,7 @@ mod tests {
         ] {
             assert_eq!(chosen(&published, node, None), (None, Some(reason.into())));
         }
-        let nothing = choose(None, &"n1".parse().unwrap(), None);
-        assert_eq!(nothing, Choice::Leave { reason: "nothing is published on this server".into() });
+        let nothing = choose(Err("nothing"), &"n1".parse().unwrap(), None);
+        assert_eq!(nothing, Choice::Leave { reason: "nothing".into() });
     }
 }

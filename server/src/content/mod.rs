@@ -97,8 +97,9 @@ impl Content {
         // The stamp is taken first: a change during the load is seen by the next look.
         let stamp = Stamp::of(&self.store);
         let (view, problem) = match load_view(&self.store) {
-            Ok(view) => (view, None),
-            Err(error) => (None, Some(Chain(&error).to_string())),
+            Ok(view) => (view.map(Arc::new), None),
+            // Nodes go on with what was good; `/readyz` says that something is not.
+            Err(error) => (self.published().view.clone(), Some(Chain(&error).to_string())),
         };
         match (&view, &problem) {
             (_, Some(reason)) => tracing::error!(%reason, "cannot load what is published"),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 
 use image_format::repository::{MetadataFile, View};
 use image_format::store::Store;
@@ -13,9 +14,9 @@ use crate::fleet::inventory::Standing;
 /// What is published, or why it cannot be loaded.
 #[derive(Debug, Default)]
 pub struct Published {
-    /// Everything verified; none before the first publication, or with a problem.
-    pub view: Option<View>,
-    /// Why metadata could not be loaded.
+    /// Everything verified; none before the first publication. With a problem: what was verified last.
+    pub view: Option<Arc<View>>,
+    /// Why the metadata that is there now could not be loaded.
     pub problem: Option<String>,
     /// What the timestamp file looked like.
     pub(super) stamp: Stamp,
@@ -33,6 +34,18 @@ impl Stamp {
 }
 
 impl Published {
+    /// What decisions are made from.
+    ///
+    /// # Errors
+    /// One line for people when there is nothing.
+    pub fn view(&self) -> Result<&View, &'static str> {
+        match (&self.view, &self.problem) {
+            (Some(view), _) => Ok(view),
+            (None, None) => Err("nothing is published on this server"),
+            (None, Some(_)) => Err("what is published on this server cannot be verified"),
+        }
+    }
+
     /// Seconds from `now` until each role expires; negative when it has.
     pub fn expires_in(&self, now: UnixTime) -> BTreeMap<String, i64> {
         let expiries = self.view.iter().flat_map(|view| &view.expiries);

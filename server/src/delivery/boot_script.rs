@@ -34,7 +34,7 @@ pub(super) async fn answer(app: &Arc<App>, request: &Request<Incoming>) -> Resul
         }
     };
     let published = app.content.published();
-    let choice = choose(published.view.as_ref(), &node, report.as_ref());
+    let choice = choose(published.view(), &node, report.as_ref());
     let (text, outcome) = script::for_node(&choice, &node, &urls);
     app.metrics.boot_script(outcome);
     let message = match &choice {

@@ -51,14 +51,6 @@ pub enum InventoryError {
     /// The database does not work.
     #[error(transparent)]
     Kv(#[from] KvError),
-    /// A record in it cannot be read.
-    #[error("inventory: record of {node} cannot be read")]
-    Record {
-        /// Whose.
-        node: String,
-        /// Why.
-        source: serde_json::Error,
-    },
     /// [`NODES_MAX`].
     #[error("inventory: {NODES_MAX} nodes are known, and this one is not assigned to a group")]
     Full,
@@ -100,8 +92,8 @@ impl Inventory {
     /// All nodes, by id. Blocks.
     ///
     /// # Errors
-    /// [`InventoryError`].
-    pub fn all(&self) -> Result<Vec<(NodeId, NodeRecord)>, InventoryError> {
+    /// [`KvError`].
+    pub fn all(&self) -> Result<Vec<(NodeId, NodeRecord)>, KvError> {
         read_all(self.kv.as_ref())
     }
 
@@ -186,7 +178,7 @@ impl Inventory {
 
     fn read(&self, node: &NodeId) -> Result<Option<(NodeRecord, u64)>, InventoryError> {
         let Some(found) = self.kv.get(&key(node))? else { return Ok(None) };
-        Ok(Some((decode(node.as_str(), &found.value)?, found.revision)))
+        Ok(Some((decode(node.as_str(), &found.value), found.revision)))
     }
 }
 
@@ -198,23 +190,24 @@ fn encode(record: &NodeRecord) -> Vec<u8> {
     serde_json::to_vec(record).expect("a record has string keys and no floats")
 }
 
-fn decode(node: &str, value: &[u8]) -> Result<NodeRecord, InventoryError> {
-    serde_json::from_slice(value).map_err(|source| InventoryError::Record { node: node.to_owned(), source })
+/// A record that cannot be read counts as empty: the node's next report makes it good.
+fn decode(node: &str, value: &[u8]) -> NodeRecord {
+    serde_json::from_slice(value).unwrap_or_else(|error| {
+        tracing::warn!(%node, %error, "the inventory's record cannot be read; beginning anew");
+        NodeRecord::new(UnixTime(0))
+    })
 }
 
-fn read_all(kv: &dyn Kv) -> Result<Vec<(NodeId, NodeRecord)>, InventoryError> {
+fn read_all(kv: &dyn Kv) -> Result<Vec<(NodeId, NodeRecord)>, KvError> {
     let mut found = Vec::new();
-    let mut broken = None;
     kv.scan(PREFIX, &mut |key, versioned| {
-        let name = &key[PREFIX.len()..];
-        match (name.parse::<NodeId>(), decode(name, &versioned.value)) {
-            (Ok(node), Ok(record)) => found.push((node, record)),
-            (_, Err(error)) => broken = Some(error),
-            // We write no such key.
-            (Err(_), Ok(_)) => {}
+        // We write no other key.
+        if let Ok(node) = key[PREFIX.len()..].parse::<NodeId>() {
+            let record = decode(node.as_str(), &versioned.value);
+            found.push((node, record));
         }
     })?;
-    broken.map_or(Ok(found), Err)
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -259,6 +252,17 @@ mod tests {
         assert_eq!(events, ["confirmed", "boot-request"]);
         assert_eq!(again.all().unwrap().len(), 2);
         assert_eq!((again.by_health()["healthy"], again.by_health()["silent"]), (1, 1));
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_begins_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let kv = Arc::new(Sqlite::open(&dir.path().join("fleet.db")).unwrap());
+        kv.put(&[Change { key: "node/n".into(), value: b"{old}".to_vec(), expected: 0 }]).unwrap();
+        let inventory = Inventory::open(kv).unwrap();
+        inventory.report(&report("n", Event::Booting, "here"), Standing::Stranger, UnixTime(5)).unwrap();
+        let all = inventory.all().unwrap();
+        assert_eq!((all.len(), all[0].1.last_seen, all[0].1.events.len()), (1, UnixTime(5), 1));
     }
 
     #[test]

@@ -5,15 +5,20 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header;
 
 use super::error::Error;
 
 /// How long one piece of a body may take.
 const PIECE_TIME: Duration = Duration::from_secs(20);
-/// How long a whole body may take: 64 MiB at 1 Mbit/s.
-const WHOLE_TIME: Duration = Duration::from_secs(600);
+/// How long a whole body may take, plus a second for each [`SLOWEST`] bytes of it.
+const WHOLE_TIME: Duration = Duration::from_secs(10);
+/// Slowest acceptable client, in bytes per second: 64 MiB then take nine minutes.
+const SLOWEST: u64 = 128 << 10;
+/// How much of a refused body is read, and for how long, so that the client comes to read our answer.
+const DISCARD_MAX: u64 = 128 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(10);
 
 /// The declared length of a body, in bytes, checked against `max`.
 ///
@@ -52,24 +57,35 @@ pub async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Error> {
     }
 }
 
-/// Runs `reading`, which reads a whole body, under the time for whole bodies.
+/// Runs `reading`, which reads a whole body of `length` bytes, under the time for such bodies.
 ///
 /// # Errors
 /// [`Error::Timeout`], or what `reading` says.
-pub async fn in_time<T>(reading: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(WHOLE_TIME, reading).await.map_err(|_| Error::Timeout)?
+pub async fn in_time<T>(length: u64, reading: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let time = WHOLE_TIME + Duration::from_secs(length / SLOWEST);
+    tokio::time::timeout(time, reading).await.map_err(|_| Error::Timeout)?
+}
+
+/// Reads the rest of a body that is of no interest. Closing a connection over unread bytes resets it, and a client that still
+/// sends would see "connection reset" where we said why.
+pub async fn discard(body: &mut Incoming) {
+    if body.size_hint().exact().is_none_or(|rest| rest > DISCARD_MAX) {
+        return;
+    }
+    let reading = async { while let Ok(Some(_)) = next_piece(body).await {} };
+    let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
 }
 
 /// A whole body in memory, at most `max` bytes.
 ///
 /// # Errors
 /// As [`declared_length`] and [`next_piece`].
-pub async fn whole(headers: &HeaderMap, mut body: Incoming, max: u64) -> Result<Bytes, Error> {
+pub async fn whole(headers: &HeaderMap, body: &mut Incoming, max: u64) -> Result<Bytes, Error> {
     let length = declared_length(headers, max)?;
-    in_time(async {
+    in_time(length, async {
         // The buffer grows with what arrives, not with what was announced.
         let mut bytes = BytesMut::new();
-        while let Some(piece) = next_piece(&mut body).await? {
+        while let Some(piece) = next_piece(body).await? {
             bytes.extend_from_slice(&piece);
         }
         if bytes.len() as u64 == length {

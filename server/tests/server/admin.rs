@@ -23,9 +23,9 @@ fn files(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
         if entry.path().is_dir() {
-            found.extend(files(&entry.path()))
+            found.extend(files(&entry.path()));
         } else {
-            found.push(entry.path().display().to_string())
+            found.push(entry.path().display().to_string());
         }
     }
     found
@@ -65,6 +65,18 @@ async fn every_call_but_the_report_needs_the_token() {
     }
     let got = running.call("DELETE", "/v1/commit", b"").await;
     assert_eq!((got.status, got.header("allow")), (405, "POST"));
+}
+
+#[tokio::test]
+async fn a_large_upload_that_is_refused_reads_why() {
+    let running = start().await;
+    let body = vec![0; 32 << 20];
+    let headers = format!("Authorization: Bearer wrong\r\nContent-Length: {}\r\n", body.len());
+    let got = request(running.server.admin, "PUT", "/v1/objects", &headers, &body).await;
+    assert_eq!((got.status, got.json()["error"].as_str()), (401, Some("not authorised: wrong token")));
+    // Refused at its first object, 32 MiB before its end.
+    let got = running.call("PUT", "/v1/objects", &[vec![1; 32], vec![0; 32 << 20]].concat()).await;
+    assert_eq!(got.status, 422, "{}", got.text());
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ async fn damaged_metadata_is_not_ready_and_a_node_reads_why() {
     assert!(got.text().starts_with("metadata cannot be loaded: "), "{}", got.text());
     assert_eq!(running.get("/healthz").await.status, 200);
     let script = running.get("/boot.ipxe?mac=52-54-00-12-34-56").await.text();
-    assert!(script.contains("exit"), "{script}");
+    assert!(script.contains("what is published on this server cannot be verified"), "{script}");
 }
 
 #[tokio::test]
