@@ -201,4 +201,4 @@ pub struct Package {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -77,11 +77,24 @@ struct Attempt<'r> {
 
 impl Attempt<'_> {
     fn run(self) -> Result<Committed, CommitError> {
+        self.check_roots()?;
         let next = self.verify()?;
         let listing = Listing::of(&next.client)?;
         let committed = self.check(&listing, &next.client)?;
         self.repository.write(&next, &listing, &self.upload)?;
         Ok(committed)
+    }
+
+    /// Roots that are trusted already are what they are: another admin's metadata is told apart at once.
+    fn check_roots(&self) -> Result<(), CommitError> {
+        let trusted = self.old.as_ref().map_or(0, |old| old.root().version);
+        for (name, sent) in &self.upload.metadata {
+            let is_trusted = load::root_version(name).is_some_and(|version| version <= trusted);
+            if is_trusted && self.repository.read_metadata(name)?.as_ref() != Some(sent) {
+                return Err(CommitError::Conflict { file: name.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// Runs the client from the present state over what was sent, and over the store for what was not.
@@ -147,12 +160,6 @@ impl Attempt<'_> {
         let in_use: BTreeMap<_, _> = load::current_files(old).into_iter().collect();
         for (name, bytes) in files.iter().filter(|(name, _)| name != TIMESTAMP) {
             if in_use.get(name).is_some_and(|used| used != bytes) {
-                return conflict(name);
-            }
-        }
-        for (name, sent) in &self.upload.metadata {
-            let is_old = load::root_version(name).is_some_and(|version| version <= old.root().version);
-            if is_old && self.repository.read_metadata(name)?.as_ref() != Some(sent) {
                 return conflict(name);
             }
         }

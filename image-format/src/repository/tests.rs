@@ -1,1 +1,4 @@
-
+mod commits;
+mod deaths;
+mod publisher;
+mod refusals;
