@@ -16,6 +16,9 @@ const UNCHANGED_PART: f64 = 0.1;
 pub(super) fn build(report: &mut Report, name: &str, built: &Value, output: &Output) {
     report.time(&format!("{name}: build"), output.took);
     let stages = built["stages"].as_array().map_or(&[][..], Vec::as_slice);
+    if let Some(rate) = built["chunk_mb_per_s"].as_f64() {
+        report.add(&format!("{name}: chunk, hash, compress"), rate, "MB/s");
+    }
     for stage in stages {
         if let (Some(what), Some(seconds)) = (stage["name"].as_str(), stage["seconds"].as_f64()) {
             report.add(&format!("{name}: build: {what}"), seconds, "s");

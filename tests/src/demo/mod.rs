@@ -7,7 +7,7 @@ mod down;
 mod install;
 mod measure;
 mod offline;
-mod recipes;
+pub mod recipes;
 mod rollback;
 mod update;
 pub mod world;

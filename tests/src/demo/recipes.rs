@@ -18,13 +18,13 @@ pub(super) const FAILING_CHECK: &str = "demo-always-fails";
 pub(super) const ATTEMPTS: usize = 2;
 
 /// Printed by the agent when it begins to write an image to a slot.
-pub(super) const INSTALL_LINE: &str = "install:";
+pub const INSTALL_LINE: &str = "decision: install";
 
-/// Printed by the agent for each boot of an image that is not confirmed.
-pub(super) const TRIAL_LINE: &str = "trial";
+/// Printed by the agent for each attempt to boot `ha@3`.
+pub(super) const TRIAL_LINE: &str = "boot: booting ha@3 from slot";
 
 /// The agent's last line before the system starts.
-pub(super) const SWITCH_LINE: &str = "switch_root";
+pub(super) const SWITCH_LINE: &str = "boot: switching to the system";
 
 /// Printed by systemd when the system is up.
 pub(super) const UP_LINE: &str = "Reached target multi-user.target";

@@ -43,8 +43,7 @@ fn not_again(world: &mut World<'_>) -> Result<()> {
         BOOT_LIMIT,
         |node| {
             let news = node.events_since(&before);
-            node.runs("ha@2", "b")
-                && news.iter().any(|event| matches!(event.event.as_str(), "confirmed" | "alive"))
+            node.runs("ha@2", "b") && news.iter().any(|event| event.event == "confirmed")
         },
         |_| None,
     )?;

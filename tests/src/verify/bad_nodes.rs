@@ -5,11 +5,12 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
 use super::Account;
+use crate::demo::recipes::INSTALL_LINE;
 use crate::demo::world::{BOOT_LIMIT, DISK_MIB, GROUP, World};
 use crate::fixture;
 use crate::process::Lifetime;
@@ -18,6 +19,9 @@ use crate::workspace;
 
 /// A node gives up on its disk within this time: firmware, iPXE, kernel, agent.
 const REFUSE_LIMIT: Duration = Duration::from_secs(180);
+
+/// Bytes of an image that are under way when the server is killed.
+const PART: f64 = 4e6;
 
 type Case = (&'static str, fn(&mut World<'_>) -> Result<String>);
 
@@ -59,9 +63,9 @@ pub(super) fn run(view: &View) -> Result<Account> {
 fn refuses(world: &mut World<'_>, name: &str, disks: &[PathBuf], words: &[&str]) -> Result<String> {
     let before: Vec<_> = disks.iter().map(|disk| begin_of(disk)).collect::<Result<_>>()?;
     let console = world.start_node(name, disks.to_owned())?.console.clone();
-    let (mut mark, end) = (console.start(), std::time::Instant::now() + REFUSE_LIMIT);
+    let (mut mark, end) = (console.start(), Instant::now() + REFUSE_LIMIT);
     let line = loop {
-        let left = end.saturating_duration_since(std::time::Instant::now());
+        let left = end.saturating_duration_since(Instant::now());
         let (line, next) =
             console.wait(mark, &["bascule ["], left).with_context(|| format!("a line with {words:?}"))?;
         if words.iter().all(|word| line.text.contains(word)) {
@@ -83,12 +87,12 @@ fn begin_of(disk: &Path) -> Result<Vec<u8>> {
 }
 
 fn no_disk(world: &mut World<'_>) -> Result<String> {
-    refuses(world, "no-disk", &[], &["disk", "no "])
+    refuses(world, "no-disk", &[], &["failed:", "no disk: expected one"])
 }
 
 fn two_disks(world: &mut World<'_>) -> Result<String> {
     let disks = vec![world.disk("two-first", DISK_MIB)?, world.disk("two-second", DISK_MIB)?];
-    refuses(world, "two-disks", &disks, &["disk", "vda", "vdb"])
+    refuses(world, "two-disks", &disks, &["failed:", "several blank disks", "vda", "vdb"])
 }
 
 fn foreign(world: &mut World<'_>) -> Result<String> {
@@ -98,23 +102,40 @@ fn foreign(world: &mut World<'_>) -> Result<String> {
     table[446..462].copy_from_slice(&[0, 0, 2, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0x20, 3, 0]);
     table[510..].copy_from_slice(&[0x55, 0xaa]);
     File::options().write(true).open(&disk)?.write_all_at(&table, 0)?;
-    refuses(world, "foreign", &[disk], &["disk", "vda", "foreign"])
+    refuses(world, "foreign", &[disk], &["failed:", "no blank disk", "vda"])
 }
 
 fn too_small(world: &mut World<'_>) -> Result<String> {
     let disk = world.disk("small", 256)?;
-    refuses(world, "small", &[disk], &["disk", "vda", "small"])
+    refuses(world, "small", &[disk], &["failed:", "disk too small", "vda"])
 }
 
 fn server_gone(world: &mut World<'_>) -> Result<String> {
     let disk = world.disk("gone", DISK_MIB)?;
     let console = world.start_node("gone", vec![disk])?.console.clone();
-    console.wait(console.start(), &["install:"], BOOT_LIMIT).context("the installation begins")?;
+    console.wait(console.start(), &[INSTALL_LINE], BOOT_LIMIT).context("the installation begins")?;
+    wait_for_bytes(world)?;
     world.server.kill();
-    let (line, _) = console
-        .wait(console.start(), &["again", "retry"], BOOT_LIMIT)
-        .context("the agent says that it tries again")?;
+    let mark = console.mark();
+    let (line, _) =
+        console.wait(mark, &["trying again"], BOOT_LIMIT).context("the agent says that it tries again")?;
     world.server.restart()?;
     world.wait_runs(fixture::IMAGE, "a")?;
     Ok(format!("completed after the server came back; {}", line.text))
+}
+
+/// Waits until the server has sent a part of the image.
+fn wait_for_bytes(world: &World<'_>) -> Result<()> {
+    let sent = || -> Result<f64> {
+        world
+            .server
+            .metric("bascule_http_sent_bytes_total{listener=\"delivery\"}")?
+            .context("the server counts what it sends")
+    };
+    let (begin, before) = (Instant::now(), sent()?);
+    while sent()? < before + PART {
+        ensure!(begin.elapsed() < BOOT_LIMIT, "the node fetches nothing");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
 }
