@@ -155,7 +155,7 @@ mod tests {
         bytes.extend([0; 40960]);
         let size = bytes.len() as u64;
         let salt = Sha256::of(b"salt");
-        let mut run = |bytes: &[u8], indexes: &[Index]| {
+        let run = |bytes: &[u8], indexes: &[Index]| {
             std::fs::write(&path, bytes).unwrap();
             let known = known(&store_dir, indexes).unwrap();
             let mut batch = store_dir.batch().unwrap();

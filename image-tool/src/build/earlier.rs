@@ -1,4 +1,4 @@
-//! Images that this repository has built before.
+//! Images that this repository knows: signed ones, and builds that are not signed yet.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use image_format::index::{INDEX_MAX, Index};
 use image_format::manifest::MANIFEST_MAX;
+use image_format::repository::load_view;
 use image_format::store::Store;
 use image_format::{ImageName, Manifest, Role};
 
@@ -21,21 +22,11 @@ pub(crate) const MANIFEST_FILE: &str = "manifest.json";
 pub(crate) struct Earlier(BTreeMap<ImageName, Manifest>);
 
 impl Earlier {
-    /// Reads the manifests in `builds`.
-    pub(crate) fn load(builds: &Path) -> anyhow::Result<Self> {
-        let entries = match fs::read_dir(builds) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            entries => entries.with_context(|| format!("read {}", builds.display()))?,
-        };
-        let mut images = BTreeMap::new();
-        for entry in entries {
-            let path =
-                entry.with_context(|| format!("read {}", builds.display()))?.path().join(MANIFEST_FILE);
-            // A build that was killed has no manifest.
-            if path.is_file() {
-                let manifest = read_manifest(&path)?;
-                images.insert(manifest.name.clone(), manifest);
-            }
+    /// Reads the manifests in `builds` and the signed ones of `store`, which win.
+    pub(crate) fn load(builds: &Path, store: &Store) -> anyhow::Result<Self> {
+        let mut images = read_builds(builds)?;
+        if let Some(view) = load_view(store).context("load the local store's metadata")? {
+            images.extend(view.images.into_iter().map(|(name, (_, manifest))| (name, manifest)));
         }
         Ok(Self(images))
     }
@@ -63,6 +54,24 @@ impl Earlier {
         }
         Ok(indexes)
     }
+}
+
+fn read_builds(builds: &Path) -> anyhow::Result<BTreeMap<ImageName, Manifest>> {
+    let read = || format!("read {}", builds.display());
+    let entries = match fs::read_dir(builds) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        entries => entries.with_context(read)?,
+    };
+    let mut images = BTreeMap::new();
+    for entry in entries {
+        let path = entry.with_context(read)?.path().join(MANIFEST_FILE);
+        // A build that was killed has no manifest.
+        if path.is_file() {
+            let manifest = read_manifest(&path)?;
+            images.insert(manifest.name.clone(), manifest);
+        }
+    }
+    Ok(images)
 }
 
 /// Reads a manifest's file.

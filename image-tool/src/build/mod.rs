@@ -109,7 +109,7 @@ pub(crate) fn build(request: &BuildRequest, ui: &Ui) -> anyhow::Result<Built> {
         fsutil::read_limited(&request.root_json, ROOT_JSON_MAX).context("read the trusted root")?;
     let mode = Mode::choose(request.mode)?;
     let store = Store::open(&request.store).context("open the local store")?;
-    let earlier = Earlier::load(&request.builds)?;
+    let earlier = Earlier::load(&request.builds, &store)?;
     let (name, counter) = name(request, &earlier)?;
     let compared = request.compare.as_deref().map(|other| compared(request, &earlier, other)).transpose()?;
     fs::create_dir_all(&request.cache).with_context(|| format!("create {}", request.cache.display()))?;

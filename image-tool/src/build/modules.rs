@@ -9,6 +9,11 @@ use super::tree::{Tree, join};
 
 /// What the way from initramfs to root needs on every node: verified block device, root, overlay, state, network packets.
 const ALWAYS: [&str; 5] = ["dm_verity", "erofs", "overlay", "ext4", "af_packet"];
+/// Checksums that these ask the kernel for by name, which without modprobe must be there before. Kernels that have them
+/// built in have no such modules.
+const ALGORITHMS: [&str; 2] = ["crc32c_generic", "sha256_generic"];
+/// The same by instructions of the processor; loaded by their aliases where they fit.
+const FAST_ALGORITHMS: [&str; 2] = ["crc32c_intel", "sha256_ssse3"];
 
 /// The modules of an initramfs.
 #[derive(Debug)]
@@ -61,6 +66,12 @@ impl<'t> Closure<'t> {
 
         let mut closure = Self { dep, files: BTreeSet::new(), names: BTreeSet::new(), load: Vec::new() };
         let mut unknown = Vec::new();
+        for name in ALGORITHMS.iter().chain(&FAST_ALGORITHMS) {
+            if let Some(file) = by_name.get(&name.replace('-', "_")) {
+                closure.add(file)?;
+                closure.load.extend(ALGORITHMS.iter().find(|algorithm| *algorithm == name));
+            }
+        }
         for name in ALWAYS.iter().copied().chain(drivers.iter().map(String::as_str)) {
             let normal = name.replace('-', "_");
             match by_name.get(&normal) {
@@ -144,6 +155,14 @@ mod tests {
         );
         let aliases = "# x\nalias virtio:d1 virtio_net\nalias pci:v8086 e1000\nalias fs-erofs erofs\n";
         assert_eq!(closure.aliases(aliases), "alias virtio:d1 virtio_net\nalias fs-erofs erofs\n");
+    }
+
+    #[test]
+    fn checksums_come_first_where_they_are_modules() {
+        let dep = format!("{DEP}kernel/crypto/crc32c_generic.ko:\nkernel/arch/crc32c-intel.ko:\n");
+        let closure = Closure::of(&dep, BUILTIN, "6.1", &[]).unwrap();
+        assert_eq!(closure.load(), "crc32c_generic\ndm_verity\nerofs\noverlay\n");
+        assert!(closure.names.contains("crc32c_intel"));
     }
 
     #[test]

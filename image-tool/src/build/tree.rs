@@ -118,13 +118,14 @@ impl Tree {
 
     /// Puts `node` at `path`; its directory must be there. A directory that is there keeps what it holds.
     pub(crate) fn insert(&mut self, path: &str, node: Node) -> anyhow::Result<()> {
-        let (parent, name) = split(path);
-        let valid = |part: &str| !matches!(part, "." | "..") && part.len() <= 255 && !part.contains('\0');
+        let parent = split(path).0;
+        let valid =
+            |part: &str| !matches!(part, "" | "." | "..") && part.len() <= 255 && !part.contains('\0');
         if path.is_empty() {
             if node.kind != Kind::Dir {
                 bail!("root tree: the root is not a directory");
             }
-        } else if name.is_empty() || !path.split('/').all(valid) {
+        } else if !path.split('/').all(valid) {
             bail!("root tree: {path:?} is not a valid path");
         } else if self.get(parent).map(|parent| &parent.kind) != Some(&Kind::Dir) {
             bail!("root tree: /{path}: /{parent} is not a directory");

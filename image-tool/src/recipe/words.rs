@@ -1,13 +1,42 @@
 //! The words of a recipe. Each checks itself while it is read, so that an error carries the line it stands in.
 
-use serde::Deserialize;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+/// Reads a word and checks it within the reader, which then knows the place of an error even in a list.
+struct Word<T>(PhantomData<T>);
+
+impl<T: TryFrom<String, Error = String>> Visitor<'_> for Word<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        T::try_from(text.to_owned()).map_err(E::custom)
+    }
+}
+
+macro_rules! read_as_word {
+    ($name:ident) => {
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(Word(PhantomData))
+            }
+        }
+    };
+}
 
 macro_rules! word {
     ($(#[$doc:meta])* $name:ident, $expected:literal, $valid:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-        #[serde(try_from = "String")]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
         pub(crate) struct $name(pub(super) String);
+
+        read_as_word!($name);
 
         impl TryFrom<String> for $name {
             type Error = String;
@@ -65,8 +94,7 @@ word! {
 const UNIT_SUFFIXES: [&str; 7] = ["service", "socket", "target", "timer", "mount", "path", "slice"];
 
 /// Paths of the root, absolute, with `*`, `?`, `[…]` within one name and `**` for any number of them.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone)]
 pub(crate) struct Glob(glob::Pattern);
 
 impl Glob {
@@ -80,6 +108,8 @@ impl Glob {
         self.0.matches_with(path, options)
     }
 }
+
+read_as_word!(Glob);
 
 impl TryFrom<String> for Glob {
     type Error = String;
