@@ -1,7 +1,7 @@
 //! A signed change of the local store, and its way to where it is published.
 //!
-//! **Order.** First everything is asked that could be refused: the destination must be reachable, not ahead of this
-//! repository, and have every image that the metadata lists. Then the change is signed in memory, committed *there*, and only
+//! **Order.** First everything is asked that could be refused: the destination must be reachable, have every image that the
+//! metadata lists, and the very same metadata as this repository (it is brought up if it is behind). Then the change is signed in memory, committed *there*, and only
 //! then here. So a refusal there leaves both sides as they were, and two admins who sign at once cannot both believe that
 //! their file is version 12. When there is no answer, nobody knows what happened there: the change is kept here, and
 //! `imgtool publish` settles it (the same bytes again are no conflict). Killed between the two commits, the other side
@@ -76,6 +76,10 @@ impl Change {
                     destination.name()
                 );
             }
+            // Names can be equal and the content not, when two signed the same versions. The other side compares, and is brought
+            // up if it is behind; only on top of the very same metadata may anything be signed.
+            let committed = destination.commit(&plan.upload).map_err(anyhow::Error::from);
+            committed.context("nothing was signed")?;
             change.destination = Some((destination, names));
         }
         Ok(change)
@@ -105,10 +109,12 @@ impl Change {
         self.sections.insert(section);
     }
 
-    /// Signs, commits there, commits here. Without an edit before, only brings the other side up to date.
+    /// Signs, commits there, commits here. Without an edit there is nothing to do: the other side was brought up before.
     pub(crate) fn finish(mut self) -> anyhow::Result<Done> {
         if self.sections.is_empty() {
-            return self.finish_unchanged();
+            return Ok(Done {
+                destination: self.destination.map(|(destination, _)| destination.name().to_owned()),
+            });
         }
         let keys = self.load_keys().context("nothing was signed")?;
         self.signed.metadata =
@@ -134,15 +140,6 @@ impl Change {
                 Err(error.context(what))
             }
         }
-    }
-
-    fn finish_unchanged(&self) -> anyhow::Result<Done> {
-        let Some((destination, names)) = &self.destination else { return Ok(Done { destination: None }) };
-        let plan = Plan::make(&Current::load(&self.store, &self.view)?, names, destination.name())?;
-        if !plan.is_current {
-            destination.commit(&plan.upload)?;
-        }
-        Ok(Done { destination: Some(destination.name().to_owned()) })
     }
 
     fn commit_here(self) -> anyhow::Result<()> {

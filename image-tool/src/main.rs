@@ -14,6 +14,7 @@ mod fsutil;
 mod keys;
 mod node;
 mod publish;
+mod pull;
 mod recipe;
 mod repo;
 mod similar;

@@ -12,7 +12,7 @@ use image_format::repository::Repository;
 use image_format::store::Store;
 use ureq::Agent;
 
-use crate::destination::retry::{Failed, retry};
+use crate::destination::retry::{Failed, TRIES, retry};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -102,6 +102,6 @@ impl Source {
                 _ => Err(Failed::Final(anyhow!("get {url}: expected status 200, found {status}"))),
             }
         };
-        Ok(retry(attempt, thread::sleep)?)
+        Ok(retry(|| TRIES, attempt, thread::sleep)?)
     }
 }

@@ -8,7 +8,7 @@ use image_format::ObjectId;
 use image_format::repository::{Repository, Upload};
 use image_format::store::Store;
 
-use super::{Destination, NotCommitted};
+use super::{CONFLICT_ADVICE, Destination, NotCommitted};
 use crate::clock;
 
 /// A store that is written directly.
@@ -68,7 +68,12 @@ impl Destination for Directory {
             Err(error) => {
                 // A disk that fails may have failed after the last step.
                 let kind = if error.is_internal() { NotCommitted::Unknown } else { NotCommitted::Refused };
-                Err(kind(anyhow::Error::new(error).context(format!("{}: not committed", self.name))))
+                let what = if error.is_conflict() {
+                    format!("conflict; {CONFLICT_ADVICE}")
+                } else {
+                    "not committed".to_owned()
+                };
+                Err(kind(anyhow::Error::new(error).context(format!("{}: {what}", self.name))))
             }
         }
     }

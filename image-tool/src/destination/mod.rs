@@ -19,6 +19,9 @@ use crate::repo::Repo;
 /// Environment variable with the server's token.
 pub(crate) const TOKEN_VARIABLE: &str = "BASCULE_TOKEN";
 
+/// What helps when the other side has the same versions with other content.
+const CONFLICT_ADVICE: &str = "somebody else has signed the same versions: `imgtool pull --discard` takes theirs and gives up what was signed only here";
+
 /// Longest token file read, in bytes.
 const TOKEN_MAX: u64 = 4096;
 

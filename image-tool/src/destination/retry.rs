@@ -7,8 +7,10 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
-/// Tries in all.
-const TRIES: u32 = 6;
+/// Tries in all, of one who has had an answer before: it may be restarting.
+pub(crate) const TRIES: u32 = 6;
+/// Tries in all, of one who has never answered: more likely the address is wrong.
+pub(crate) const FIRST_TRIES: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// A server that asks for more than this is down for people.
@@ -36,10 +38,11 @@ impl From<Failed> for anyhow::Error {
     }
 }
 
-/// Repeats `attempt` until it works, fails for good, or [`TRIES`] are over. `wait` sleeps.
+/// Repeats `attempt` until it works, fails for good, or as many as `tries` says are over. `wait` sleeps.
 ///
 /// [`Failed::Later`] then says that it is not known whether one of the tries had its effect.
 pub(crate) fn retry<T>(
+    tries: impl Fn() -> u32,
     mut attempt: impl FnMut() -> Result<T, Failed>,
     mut wait: impl FnMut(Duration),
 ) -> Result<T, Failed> {
@@ -47,9 +50,9 @@ pub(crate) fn retry<T>(
         match attempt() {
             Ok(value) => return Ok(value),
             Err(Failed::Final(error)) => return Err(Failed::Final(error)),
-            Err(Failed::Later { error, after }) if done >= TRIES => {
+            Err(Failed::Later { error, after }) if done >= tries() => {
                 return Err(Failed::Later {
-                    error: error.context(format!("given up after {TRIES} tries")),
+                    error: error.context(format!("given up after {done} tries")),
                     after,
                 });
             }
@@ -57,7 +60,7 @@ pub(crate) fn retry<T>(
             Err(Failed::Later { after: None, .. }) => wait(shortened(backoff(done))),
         }
     }
-    unreachable!("the loop has no end but its returns")
+    unreachable!("the numbers from 1 on do not end")
 }
 
 fn backoff(done: u32) -> Duration {
@@ -87,7 +90,7 @@ mod tests {
             left -= 1;
             if left > 0 { Err(later(Some(7))) } else { Ok("done") }
         };
-        assert_eq!(retry(attempt, |wait| waits.push(wait)).unwrap(), "done");
+        assert_eq!(retry(|| TRIES, attempt, |wait| waits.push(wait)).unwrap(), "done");
         assert_eq!(waits, [Duration::from_secs(7); 2]);
     }
 
@@ -95,7 +98,7 @@ mod tests {
     fn waits_grow_and_the_tries_end() {
         let mut waits = Vec::new();
         let error: anyhow::Error =
-            retry(|| Err::<(), _>(later(None)), |wait| waits.push(wait)).unwrap_err().into();
+            retry(|| TRIES, || Err::<(), _>(later(None)), |wait| waits.push(wait)).unwrap_err().into();
         assert_eq!(format!("{error:#}"), "given up after 6 tries: busy");
         assert_eq!(waits.len(), 5);
         for (done, wait) in (1..).zip(&waits) {
@@ -103,7 +106,7 @@ mod tests {
         }
         assert_eq!(backoff(100), LONGEST_WAIT);
         let mut waits = Vec::new();
-        retry(|| Err::<(), _>(later(Some(9999))), |wait| waits.push(wait)).unwrap_err();
+        retry(|| TRIES, || Err::<(), _>(later(Some(9999))), |wait| waits.push(wait)).unwrap_err();
         assert_eq!(waits[0], LONGEST_RETRY_AFTER);
     }
 
@@ -114,7 +117,7 @@ mod tests {
             tries += 1;
             Err::<(), _>(Failed::Final(anyhow::anyhow!("no")))
         };
-        assert!(matches!(retry(attempt, |_| panic!("no wait")), Err(Failed::Final(_))));
+        assert!(matches!(retry(|| TRIES, attempt, |_| panic!("no wait")), Err(Failed::Final(_))));
         assert_eq!(tries, 1);
     }
 }

@@ -3,6 +3,7 @@
 //! No proxy is used, whatever the environment says: the server stands in the cluster's own network, and the token must not
 //! pass through others.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use serde::de::DeserializeOwned;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
-use super::retry::{Failed, retry};
-use super::{Destination, NotCommitted, Token};
+use super::retry::{FIRST_TRIES, Failed, TRIES, retry};
+use super::{CONFLICT_ADVICE, Destination, NotCommitted, Token};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the last byte sent to the first byte of the answer: the server makes everything durable in between.
@@ -35,6 +36,8 @@ pub(crate) struct Server {
     base: String,
     token: Option<Token>,
     agent: Agent,
+    /// Whether there ever was an answer.
+    answered: AtomicBool,
 }
 
 impl Server {
@@ -54,7 +57,12 @@ impl Server {
             .timeout_per_read(Some(ANSWER_TIMEOUT))
             .timeout_per_write(Some(STALL_TIMEOUT));
         let agent = config.build().new_agent();
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), token, agent })
+        Ok(Self {
+            base: base.trim_end_matches('/').to_owned(),
+            token,
+            agent,
+            answered: AtomicBool::new(false),
+        })
     }
 
     /// All nodes that the server knows.
@@ -99,7 +107,8 @@ impl Server {
             let response = send().map_err(|error| self.broken(error))?;
             self.read(response)
         };
-        retry(attempt, thread::sleep)
+        let tries = || if self.answered.load(Ordering::Relaxed) { TRIES } else { FIRST_TRIES };
+        retry(tries, attempt, thread::sleep)
     }
 
     /// What a connection that failed means.
@@ -119,6 +128,7 @@ impl Server {
     }
 
     fn read<T: DeserializeOwned>(&self, mut response: Response<Body>) -> Result<T, Failed> {
+        self.answered.store(true, Ordering::Relaxed);
         let status = response.status().as_u16();
         let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let after = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
@@ -144,7 +154,10 @@ impl Server {
                 );
                 Err(Failed::Final(anyhow!("{}: not authorised (status {status}): {token}", self.base)))
             }
-            409 => Err(Failed::Final(anyhow!("{}: conflict: {}", self.base, reason(&body)))),
+            409 => {
+                let why = reason(&body);
+                Err(Failed::Final(anyhow!("{}: conflict: {why}; {CONFLICT_ADVICE}", self.base)))
+            }
             422 => Err(Failed::Final(anyhow!("{}: refused: {}", self.base, reason(&body)))),
             _ => Err(Failed::Final(anyhow!("{}: status {status}: {}", self.base, reason(&body)))),
         }

@@ -52,7 +52,7 @@ struct Report {
     to: ImageName,
     /// Whether both are the very same image.
     identical: bool,
-    /// What a node with `from` fetches for `to`: `fetch.total_bytes` again, for short.
+    /// `fetch.total_bytes` again, for short; 0 when both are the same image.
     fetch_bytes: u64,
     fetch: Transfer,
     root_bytes: Changed<u64>,
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let (a, b) = (a.manifest, b.manifest);
     let fetch = Transfer::of(&a, &read_index(&store, &a)?, &b, &read_index(&store, &b)?);
     let report = Report {
-        fetch_bytes: fetch.total_bytes,
+        fetch_bytes: if identical { 0 } else { fetch.total_bytes },
         fetch,
         files: FileDiff::of(file_list(&store, &a)?, file_list(&store, &b)?),
         packages: PackageDiff::of(&a.packages, &b.packages),
@@ -110,7 +110,7 @@ fn text(report: &Report, all_files: bool) -> String {
 }
 
 fn heading(name: &str, summary: &str) -> String {
-    format!("\n{}  {summary}\n", strong(name))
+    format!("\n{}  {summary}", strong(name)).trim_end_matches(' ').to_owned() + "\n"
 }
 
 fn fetch(report: &Report) -> String {
@@ -129,7 +129,7 @@ fn fetch(report: &Report) -> String {
             ("chunks", format!("{}, {}", plural(chunks, "object"), bytes(fetch.chunk_bytes))),
             ("kernel", part(fetch.kernel_bytes)),
             ("initramfs", part(fetch.initramfs_bytes)),
-            ("index", format!("{}, not in the sum", bytes(fetch.index_bytes))),
+            ("index", bytes(fetch.index_bytes)),
         ])
 }
 

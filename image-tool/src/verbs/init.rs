@@ -4,6 +4,7 @@
 //! repository or none.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -103,13 +104,15 @@ fn make(dir: &Path, config: &Config) -> anyhow::Result<Vec<Key>> {
     let create =
         |dir: &Path| fs::create_dir(dir).with_context(|| format!("create directory {}", dir.display()));
     create(dir)?;
-    create(&dir.join("keys"))?;
+    let keys_dir = dir.join("keys");
+    let made = fs::DirBuilder::new().mode(0o700).create(&keys_dir);
+    made.with_context(|| format!("create directory {}", keys_dir.display()))?;
     create(&dir.join("builds"))?;
     let mut keys = RoleKeys::default();
     let mut report = Vec::new();
     for role in KeyRole::ALL {
         let key = SecretKey::generate().with_context(|| format!("make the key of role {role}"))?;
-        let path = KeyDir::new(dir.join("keys")).path(role);
+        let path = KeyDir::new(keys_dir.clone()).path(role);
         fsutil::create(&path, key.to_pem()?.as_bytes(), SECRET)?;
         report.push(Key { role, keyid: key.public().id().to_string() });
         keys.of_mut(role.role()).push(key);

@@ -157,14 +157,16 @@ fn text(report: &Report) -> String {
             dim(format!("manifest {}", row.manifest.short()))
         );
     }
-    let known = count((report.objects - report.sent_objects) as u64);
-    text += &format!(
-        "{} to {} in {:.1} s: {} sent ({}), {known} there already\n",
-        if report.changed { "Published" } else { "Nothing new" },
-        report.destination,
-        report.seconds,
-        plural(report.sent_objects, "object"),
-        bytes(report.sent_bytes),
-    );
+    let (objects, seconds) = (plural(report.objects, "object"), report.seconds);
+    text += &if report.changed {
+        format!(
+            "Published to {} in {seconds:.1} s: {} sent ({}) of {objects}\n",
+            report.destination,
+            count(report.sent_objects as u64),
+            bytes(report.sent_bytes)
+        )
+    } else {
+        format!("Nothing new for {} ({objects} there, {seconds:.1} s)\n", report.destination)
+    };
     text
 }

@@ -1,0 +1,12 @@
+//! What somebody else has signed, brought into the local store.
+//!
+//! Metadata goes through the TUF client; then come the objects of images that are new here, in batches that stay when the rest
+//! fails; the metadata is committed last.
+
+mod fetch;
+mod objects;
+mod replace;
+
+pub(crate) use self::fetch::fetch;
+pub(crate) use self::objects::fetch_objects;
+pub(crate) use self::replace::replace;

@@ -1,0 +1,13 @@
+//! The built `imgtool` as a process, on repositories with made-up images.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
+
+mod conflict;
+mod image;
+mod keys;
+mod life;
+mod look;
+mod place;
+mod publish;
+mod read;
+mod server;
