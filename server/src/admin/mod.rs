@@ -38,7 +38,7 @@ impl Service for Admin {
         match dispatch(&self.0, &head, &mut body).await {
             Ok(answer) => answer,
             Err(error) => {
-                discard(&mut body).await;
+                discard(&head.headers, &mut body).await;
                 Answer::refusal(&error, ErrorForm::Json)
             }
         }

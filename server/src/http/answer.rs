@@ -73,7 +73,10 @@ impl Answer {
             ErrorForm::Json => "application/json",
         };
         let length = text.len() as u64;
-        let mut answer = Self::new(error.status(), content_type, full(text)).length(length);
+        let mut answer = Self::new(error.status(), content_type, full(text))
+            .length(length)
+            // What is missing now may be published in a moment.
+            .with(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer.reason = Some(error.for_log());
         match error {
             Error::Method(allowed) => answer.with(header::ALLOW, HeaderValue::from_static(allowed)),

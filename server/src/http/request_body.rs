@@ -19,6 +19,8 @@ const SLOWEST: u64 = 128 << 10;
 /// How much of a refused body is read, and for how long, so that the client comes to read our answer.
 const DISCARD_MAX: u64 = 128 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(10);
+/// A client that sends nothing for so long waits for our answer instead.
+const DISCARD_PAUSE: Duration = Duration::from_millis(500);
 
 /// The declared length of a body, in bytes, checked against `max`.
 ///
@@ -66,13 +68,15 @@ pub async fn in_time<T>(length: u64, reading: impl Future<Output = Result<T, Err
     tokio::time::timeout(time, reading).await.map_err(|_| Error::Timeout)?
 }
 
-/// Reads the rest of a body that is of no interest. Closing a connection over unread bytes resets it, and a client that still
+/// Reads the rest of a body that is of no interest, unless the client asked first (`Expect: 100-continue`). Closing a connection over unread bytes resets it, and a client that still
 /// sends would see "connection reset" where we said why.
-pub async fn discard(body: &mut Incoming) {
-    if body.size_hint().exact().is_none_or(|rest| rest > DISCARD_MAX) {
+pub async fn discard(headers: &HeaderMap, body: &mut Incoming) {
+    if headers.contains_key(header::EXPECT) || body.size_hint().exact().is_none_or(|rest| rest > DISCARD_MAX)
+    {
         return;
     }
-    let reading = async { while let Ok(Some(_)) = next_piece(body).await {} };
+    let reading =
+        async { while let Ok(Ok(Some(_))) = tokio::time::timeout(DISCARD_PAUSE, next_piece(body)).await {} };
     let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
 }
 

@@ -5,5 +5,6 @@ mod admin;
 mod boot;
 mod delivery;
 mod edge;
+mod program;
 mod support;
 mod upkeep;

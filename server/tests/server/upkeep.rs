@@ -56,10 +56,20 @@ async fn damaged_metadata_is_not_ready_and_a_node_reads_why() {
     let (publication, _) = one_image();
     running.publish(&publication).await;
     let data = running.data();
+    let (snapshot, timestamp) =
+        (data.join("tuf/metadata/1.snapshot.json"), data.join("tuf/metadata/timestamp.json"));
+    std::fs::write(snapshot, "{}").unwrap();
+    // Looks like a publication.
+    std::fs::copy(&timestamp, data.join("tmp/timestamp")).unwrap();
+    std::fs::rename(data.join("tmp/timestamp"), timestamp).unwrap();
+    assert_eq!(running.call("GET", "/v1/nodes", b"").await.status, 200);
+    assert_eq!(running.get("/readyz").await.status, 503);
+    // A running server goes on with what it had verified.
+    let script = running.get("/boot.ipxe?mac=52-54-00-12-34-56").await.text();
+    assert!(script.contains("group rack: ha@1"), "{script}");
+
     let dir = running.dir;
     running.server.stop().await;
-    let snapshot = data.join("tuf/metadata/1.snapshot.json");
-    std::fs::write(snapshot, "{}").unwrap();
     let running = start_in(dir, Limits::default()).await.unwrap();
     let got = running.get("/readyz").await;
     assert_eq!(got.status, 503);
