@@ -1,11 +1,14 @@
 //! Loss of power at every write and flush of an update, with any part of what was not flushed lost.
 
+use std::collections::BTreeMap;
+
 use image_format::Slot;
 use image_format::device::sim::{Fault, SimDevice};
 use image_format::state::{Decision, Note, SlotState};
 
 use super::world::{
-    Image, Server, assert_holds, confirmed_disk, decision, disk_from, record, slot_a, two_images, update,
+    Image, Server, SimDisk, assert_holds, confirmed_disk, decision, disk_from, image, record, slot_a,
+    two_images, update,
 };
 
 /// What survives of writes that were not flushed.
@@ -30,73 +33,105 @@ fn after(device: &SimDevice, survivors: Survivors) -> SimDevice {
     }
 }
 
-/// After a cut: A untouched and booting, B whole or unbootable, and the update completes when it is run again.
-fn check(
-    device: SimDevice,
-    images: (&Image, &Image),
-    before: &std::collections::BTreeMap<u64, Vec<u8>>,
-    server: &Server,
-) {
-    let (first, second) = images;
-    let disk = disk_from(device);
-    assert!(slot_a(&disk) == *before, "the confirmed slot changed");
-    assert_eq!(decision(&disk, Some(first)), Decision::Boot { slot: Slot::A, trial: false, note: None });
-    let note = Some(Note::NothingWanted);
-    assert_eq!(decision(&disk, None), Decision::Boot { slot: Slot::A, trial: false, note });
-    match record(&disk).state.slot(Slot::B) {
-        SlotState::Trial { .. } => {
-            assert_eq!(
-                decision(&disk, Some(second)),
-                Decision::Boot { slot: Slot::B, trial: true, note: None }
-            );
+/// What an update must keep in every case.
+struct Case {
+    server: Server,
+    /// Confirmed in A.
+    first: Image,
+    /// Being installed into B.
+    second: Image,
+    /// In B before, where there was one.
+    old: Option<Image>,
+    disk: SimDisk,
+    slot_a: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Case {
+    fn new(with_old: bool) -> Self {
+        let mut server = Server::default();
+        let (first, second) = two_images(&mut server);
+        let disk = confirmed_disk(&first, &mut server);
+        let old = with_old.then(|| image(&mut server, "ha@3", 3, &(20..60).collect::<Vec<_>>()));
+        if let Some(old) = &old {
+            update(&disk, Slot::B, old, &mut server).unwrap();
         }
-        SlotState::Empty | SlotState::Writing { .. } => {
-            let mut again = Server { objects: server.objects.clone(), ..Server::default() };
-            update(&disk, Slot::B, second, &mut again).unwrap();
-        }
-        other => panic!("{other:?}"),
+        let slot_a = slot_a(&disk);
+        Self { server, first, second, old, disk, slot_a }
     }
-    assert_holds(&disk, Slot::B, second, server);
-    assert_holds(&disk, Slot::A, first, server);
+
+    fn server(&self) -> Server {
+        Server { objects: self.server.objects.clone(), ..Server::default() }
+    }
+
+    /// The disk as it is before the update, about to lose its power.
+    fn doomed(&self, at: u64) -> SimDisk {
+        let disk = disk_from(self.disk.device().clone());
+        disk.device().set_fault(Fault::PowerCut { at });
+        disk
+    }
+
+    fn operations(&self) -> u64 {
+        let whole = disk_from(self.disk.device().clone());
+        whole.device().set_fault(Fault::None);
+        update(&whole, Slot::B, &self.second, &mut self.server()).unwrap();
+        whole.device().operations()
+    }
+
+    /// After a cut: A untouched and booting; B not bootable or whole, and no proof of what is not there; the update completes
+    /// when it is run again.
+    fn check(&self, device: SimDevice) {
+        let disk = disk_from(device);
+        assert!(slot_a(&disk) == self.slot_a, "the confirmed slot changed");
+        let preferred = |note| Decision::Boot { slot: Slot::A, trial: false, note };
+        assert_eq!(decision(&disk, Some(&self.first)), preferred(None));
+        assert_eq!(decision(&disk, None), preferred(Some(Note::NothingWanted)));
+        if let Ok(found) = disk.slot_image(Slot::B) {
+            let named = |image: &&Image| image.manifest == found.manifest;
+            let image = self.old.iter().chain([&self.second]).find(named).expect("a proof of no image");
+            assert_holds(&disk, Slot::B, image, &self.server);
+        }
+        match record(&disk).state.slot(Slot::B) {
+            SlotState::Trial { image, .. } if *image == self.second.reference() => {
+                let trial = Decision::Boot { slot: Slot::B, trial: true, note: None };
+                assert_eq!(decision(&disk, Some(&self.second)), trial);
+            }
+            SlotState::Empty | SlotState::Writing { .. } | SlotState::Trial { .. } => {
+                update(&disk, Slot::B, &self.second, &mut self.server()).unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_holds(&disk, Slot::B, &self.second, &self.server);
+    }
 }
 
 #[test]
 fn a_cut_anywhere_keeps_the_confirmed_slot_and_the_update_can_be_run_again() {
-    let mut server = Server::default();
-    let (first, second) = two_images(&mut server);
-    let disk = confirmed_disk(&first, &mut server);
-    let before = slot_a(&disk);
-    let whole = disk_from(disk.device().clone());
-    whole.device().set_fault(Fault::None);
-    update(&whole, Slot::B, &second, &mut server).unwrap();
-    for at in 0..whole.device().operations() {
-        let cut = disk_from(disk.device().clone());
-        cut.device().set_fault(Fault::PowerCut { at });
-        update(&cut, Slot::B, &second, &mut server).unwrap_err();
-        for survivors in
-            [Survivors::None, Survivors::All, Survivors::Random(at), Survivors::Random(at + 1000)]
-        {
-            check(after(cut.device(), survivors), (&first, &second), &before, &server);
+    for with_old in [false, true] {
+        let case = Case::new(with_old);
+        for at in 0..case.operations() {
+            let cut = case.doomed(at);
+            update(&cut, Slot::B, &case.second, &mut case.server()).unwrap_err();
+            for survivors in
+                [Survivors::None, Survivors::All, Survivors::Random(at), Survivors::Random(at + 1000)]
+            {
+                case.check(after(cut.device(), survivors));
+            }
         }
     }
 }
 
 #[test]
 fn two_cuts_in_a_row_lose_nothing_either() {
-    let mut server = Server::default();
-    let (first, second) = two_images(&mut server);
-    let disk = confirmed_disk(&first, &mut server);
-    let before = slot_a(&disk);
+    let case = Case::new(true);
     for at in (0..60).step_by(7) {
         for again in (0..60).step_by(11) {
-            let cut = disk_from(disk.device().clone());
-            cut.device().set_fault(Fault::PowerCut { at });
-            update(&cut, Slot::B, &second, &mut server).unwrap_err();
+            let cut = case.doomed(at);
+            // The second run has less to do, and may be through before its cut.
+            let _ = update(&cut, Slot::B, &case.second, &mut case.server());
             let cut = disk_from(after(cut.device(), Survivors::Random(at)));
             cut.device().set_fault(Fault::PowerCut { at: again });
-            // The second run has less to do and may be through before its cut.
-            let _ = update(&cut, Slot::B, &second, &mut server);
-            check(after(cut.device(), Survivors::Random(again)), (&first, &second), &before, &server);
+            let _ = update(&cut, Slot::B, &case.second, &mut case.server());
+            case.check(after(cut.device(), Survivors::Random(again)));
         }
     }
 }
