@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use anyhow::{Context as _, bail};
 
 use super::mode::Mode;
+use super::work::Work;
 use super::{archive_state, tools};
 use crate::recipe::{Keep, Recipe};
 
@@ -29,37 +30,40 @@ const CALL: &str = "mmdebstrap minbase 1";
 pub(crate) struct Bootstrapped {
     /// The tar file.
     pub(crate) path: PathBuf,
+    /// Its size in bytes.
+    pub(crate) size: u64,
     /// Whether an earlier one was used.
     pub(crate) reused: bool,
 }
 
-/// Finds or makes the archive for `recipe` in the directory `cache`; temporary files go to `work`.
+/// Finds or makes the archive for `recipe`.
 pub(crate) fn archive(
     recipe: &Recipe,
     mode: Mode,
-    cache: &Path,
-    work: &Path,
+    work: &Work,
     progress: &dyn Fn(&str),
 ) -> anyhow::Result<Bootstrapped> {
     progress("asking the archive for its state");
-    let state = archive_state::fetch(&recipe.debian, work)?;
+    let state = archive_state::fetch(&recipe.debian, work.dir())?;
     let options = options(recipe);
     let key = blake3::hash(
         format!("{CALL}\n{state}{}\n{}\n{:?}", recipe.epoch, options.join("\n"), recipe.debian.components)
             .as_bytes(),
     );
-    let path = cache.join(format!("{key}.tar"));
+    let path = work.cache().join(format!("{key}.tar"));
     if let Ok(file) = File::options().append(true).open(&path) {
         // The date says when it was last of use.
         file.set_modified(SystemTime::now()).with_context(|| format!("touch {}", path.display()))?;
-        return Ok(Bootstrapped { path, reused: true });
+        let size = file.metadata().with_context(|| format!("size of {}", path.display()))?.len();
+        return Ok(Bootstrapped { path, size, reused: true });
     }
-    let made = work.join("root.tar");
+    let made = work.dir().join("root.tar");
     run(recipe, mode, &options, &made, progress)?;
     File::open(&made).and_then(|file| file.sync_all()).with_context(|| format!("sync {}", made.display()))?;
     fs::rename(&made, &path).with_context(|| format!("rename {} to {}", made.display(), path.display()))?;
-    forget_old(cache)?;
-    Ok(Bootstrapped { path, reused: false })
+    let size = fs::metadata(&path).with_context(|| format!("size of {}", path.display()))?.len();
+    forget_old(work.cache())?;
+    Ok(Bootstrapped { path, size, reused: false })
 }
 
 /// mmdebstrap's options that decide what is in the tree.

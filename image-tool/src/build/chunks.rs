@@ -28,8 +28,17 @@ pub(crate) struct Chunked {
     pub(crate) index: Index,
     /// Its verity tree.
     pub(crate) tree: Tree,
-    /// Chunks that an earlier image had.
+    /// Number of chunks, runs of zeros not counted.
+    pub(crate) entries: usize,
+    /// Of these, how many an earlier image had.
     pub(crate) reused: u64,
+}
+
+impl Chunked {
+    /// Bytes of all distinct chunks as stored.
+    pub(crate) fn stored(&self) -> u64 {
+        self.index.objects().map(|entry| u64::from(entry.stored_len)).sum()
+    }
 }
 
 /// Works through the image of `size` bytes at `path`; new objects go into `batch`.
@@ -51,8 +60,10 @@ pub(crate) fn store(
         if index.plain_size() != size {
             bail!("{}: expected {size} bytes, cut {}", path.display(), index.plain_size());
         }
+        let entries = index.entries().iter().filter(|entry| !entry.is_zero()).count();
         Ok(Chunked {
             index,
+            entries,
             tree: tree.with_context(|| format!("verity tree of {}", path.display()))?,
             reused,
         })

@@ -36,6 +36,16 @@ impl Earlier {
         self.0.get(name)
     }
 
+    /// The image that `other` means: `role@version`, or a build's directory.
+    pub(crate) fn find(&self, other: &str) -> anyhow::Result<Manifest> {
+        let path = Path::new(other).join(MANIFEST_FILE);
+        if path.is_file() {
+            return read_manifest(&path);
+        }
+        let name: ImageName = other.parse().context("expected a build's directory or an image")?;
+        self.0.get(&name).cloned().with_context(|| format!("{name} is not in this repository"))
+    }
+
     /// The counter of the next image of `role`.
     pub(crate) fn next_counter(&self, role: &Role) -> u64 {
         let of_role = self.0.values().filter(|manifest| manifest.name.role == *role);
@@ -74,8 +84,7 @@ fn read_builds(builds: &Path) -> anyhow::Result<BTreeMap<ImageName, Manifest>> {
     Ok(images)
 }
 
-/// Reads a manifest's file.
-pub(crate) fn read_manifest(path: &Path) -> anyhow::Result<Manifest> {
+fn read_manifest(path: &Path) -> anyhow::Result<Manifest> {
     let bytes = fsutil::read_limited(path, MANIFEST_MAX)?;
     Manifest::parse(&bytes).with_context(|| format!("read {}", path.display()))
 }

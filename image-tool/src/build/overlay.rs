@@ -32,7 +32,7 @@ fn apply_below(tree: &mut Tree, dir: &Path, target: &str, epoch: u64) -> anyhow:
         match node {
             None => apply_below(tree, &path, &target, epoch)?,
             Some(node) => {
-                tree.insert(&target, node).with_context(|| format!("overlay {}", path.display()))?
+                tree.insert(&target, node).with_context(|| format!("overlay {}", path.display()))?;
             }
         }
     }

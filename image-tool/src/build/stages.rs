@@ -69,11 +69,6 @@ impl<'u> Stages<'u> {
         Ok(result)
     }
 
-    /// Seconds that the stage of this name took; zero before it ran.
-    pub(crate) fn seconds(&self, name: &str) -> f64 {
-        self.done.iter().filter(|stage| stage.name == name).map(|stage| stage.seconds).sum()
-    }
-
     /// All stages.
     pub(crate) fn finish(self) -> Vec<Stage> {
         self.done
