@@ -1,9 +1,10 @@
 //! How fast an artifact is cut, hashed, compressed, decoded and put under a verity tree, each on one thread except where
 //! said, and how much compression and deduplication save.
 //!
-//! `cargo bench -p image-format -- FILE` measures FILE; without one, this program itself.
+//! `cargo bench -p image-format -- FILE` measures FILE; without one, this program itself. `-- FILE OLDER` also says what one who
+//! has OLDER would fetch for FILE.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::time::Instant;
 
@@ -20,8 +21,8 @@ fn timed<T>(what: &str, bytes: usize, work: impl FnOnce() -> T) -> T {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let given = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
-    let file = given.map_or_else(std::env::current_exe, |path| Ok(path.into()))?;
+    let mut given = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let file = given.next().map_or_else(std::env::current_exe, |path| Ok(path.into()))?;
     let data = std::fs::read(&file)?;
     println!("{}: {:.1} MB", file.display(), data.len() as f64 / 1e6);
 
@@ -64,5 +65,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         unique.len(),
         unique.values().sum::<usize>() as f64 / 1e6,
     );
+    if let Some(older) = given.next() {
+        let mut known = HashSet::new();
+        for piece in chunks(std::fs::File::open(&older)?) {
+            if let Piece::Data(data) = piece? {
+                known.insert(ChunkId::of(&data));
+            }
+        }
+        let new: Vec<_> = unique.iter().filter(|(id, _)| !known.contains(id)).map(|(_, len)| len).collect();
+        println!(
+            "from {older}: {} chunks, {:.2} MB",
+            new.len(),
+            new.iter().copied().sum::<usize>() as f64 / 1e6
+        );
+    }
     Ok(())
 }

@@ -44,6 +44,8 @@ pub struct Chunker<R> {
     buffer: Vec<u8>,
     start: usize,
     state: State,
+    /// Longest zero piece.
+    zero_max: u64,
 }
 
 #[derive(PartialEq, Eq)]
@@ -56,7 +58,7 @@ enum State {
 
 /// Cuts everything that `reader` gives.
 pub fn chunks<R: Read>(reader: R) -> Chunker<R> {
-    Chunker { reader, buffer: Vec::new(), start: 0, state: State::Reading }
+    Chunker { reader, buffer: Vec::new(), start: 0, state: State::Reading, zero_max: ZERO_MAX.into() }
 }
 
 impl<R: Read> Chunker<R> {
@@ -89,7 +91,7 @@ impl<R: Read> Chunker<R> {
 
     fn zero_run(&mut self) -> io::Result<Piece> {
         let mut len = 0;
-        while len < u64::from(ZERO_MAX) && is_zero_block(self.block(0)?) {
+        while len < self.zero_max && is_zero_block(self.block(0)?) {
             self.start += BLOCK_LEN;
             len += BLOCK;
         }

@@ -97,6 +97,8 @@ fn the_announced_amount_must_come() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(50))]
+
     #[test]
     fn splits_do_not_matter(blocks in 1u64..300, cuts in prop::collection::vec(0usize..9000, 0..50)) {
         let data = data(blocks);
