@@ -16,6 +16,7 @@ use image_format::pin::{ASSIGNMENTS_PATH, pin_path};
 use image_format::repository::{Repository, TargetFile, TargetKind, Upload, View};
 use image_format::store::Store;
 use image_format::{Group, Sha256};
+use signing::UnixTime;
 use signing::repo::{Repository as Model, RoleKeys, Section};
 
 use crate::cli::Context;
@@ -44,7 +45,8 @@ pub(crate) struct Change {
     pub(crate) view: View,
     model: Model,
     signed: Upload,
-    sections: BTreeSet<Section>,
+    /// Roles whose metadata gets a new version.
+    roles: BTreeSet<KeyRole>,
     destination: Option<(Box<dyn Destination>, Names)>,
     _lock: Lock,
 }
@@ -56,8 +58,8 @@ impl Change {
         let lock = repo.lock()?;
         let store = repo.store()?;
         let (view, model) = (repo.view(&store)?, repo.model(&store)?);
-        let (signed, sections) = (Upload::default(), BTreeSet::new());
-        Ok(Self { repo, store, view, model, signed, sections, destination: None, _lock: lock })
+        let (signed, roles) = (Upload::default(), BTreeSet::new());
+        Ok(Self { repo, store, view, model, signed, roles, destination: None, _lock: lock })
     }
 
     /// Opens the repository, and makes sure that the destination would take a change.
@@ -77,9 +79,14 @@ impl Change {
                 );
             }
             // Names can be equal and the content not, when two signed the same versions. The other side compares, and is brought
-            // up if it is behind; only on top of the very same metadata may anything be signed.
-            let committed = destination.commit(&plan.upload).map_err(anyhow::Error::from);
-            committed.context("nothing was signed")?;
+            // up if it is behind; only on top of the very same metadata may anything be signed. What has expired cannot be
+            // brought: then the renewed metadata comes first.
+            let now = clock::now()?;
+            let expired = change.view.expiries.values().any(|expires| *expires <= now);
+            if plan.is_current || !expired {
+                let committed = destination.commit(&plan.upload).map_err(anyhow::Error::from);
+                committed.context("nothing was signed")?;
+            }
             change.destination = Some((destination, names));
         }
         Ok(change)
@@ -98,7 +105,7 @@ impl Change {
         let listed = self.model.set_target(section, &path, length, file.sha256.as_bytes(), None);
         listed.with_context(|| format!("sign {path}"))?;
         self.signed.targets.insert(file.to_string(), bytes);
-        self.sections.insert(section);
+        self.roles.insert(section.into());
         Ok(())
     }
 
@@ -106,12 +113,24 @@ impl Change {
     pub(crate) fn remove(&mut self, kind: &TargetKind) {
         let (section, path) = place(kind);
         self.model.remove_target(section, &path);
-        self.sections.insert(section);
+        self.roles.insert(section.into());
+    }
+
+    /// Signs snapshot and timestamp anew, as every change does, and each other role whose metadata ends before `until`.
+    pub(crate) fn renew(&mut self, until: UnixTime) {
+        self.roles.extend([KeyRole::Snapshot, KeyRole::Timestamp]);
+        for role in KeyRole::ALL {
+            let expires = self.view.expiries.get(role.role().as_str());
+            if expires.is_some_and(|expires| *expires < until) {
+                self.model.renew(role.role());
+                self.roles.insert(role);
+            }
+        }
     }
 
     /// Signs, commits there, commits here. Without an edit there is nothing to do: the other side was brought up before.
     pub(crate) fn finish(mut self) -> anyhow::Result<Done> {
-        if self.sections.is_empty() {
+        if self.roles.is_empty() {
             return Ok(Done {
                 destination: self.destination.map(|(destination, _)| destination.name().to_owned()),
             });
@@ -148,9 +167,9 @@ impl Change {
     }
 
     fn load_keys(&self) -> anyhow::Result<RoleKeys> {
-        let changed = self.sections.iter().map(|section| KeyRole::from(*section));
         let mut keys = RoleKeys::default();
-        for role in changed.chain([KeyRole::Snapshot, KeyRole::Timestamp]) {
+        let moving = BTreeSet::from([KeyRole::Snapshot, KeyRole::Timestamp]);
+        for &role in self.roles.union(&moving) {
             keys.of_mut(role.role()).push(self.repo.keys().load(role, &self.model)?);
         }
         Ok(keys)

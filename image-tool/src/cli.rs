@@ -86,6 +86,7 @@ pub(crate) enum Command {
     Unpin(verbs::unpin::Args),
     Assign(verbs::assign::Args),
     Unassign(verbs::unassign::Args),
+    Renew(verbs::renew::Args),
     List(verbs::list::Args),
     Inspect(verbs::inspect::Args),
     Diff(verbs::diff::Args),

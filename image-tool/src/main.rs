@@ -10,6 +10,7 @@ mod clock;
 mod date;
 mod destination;
 mod diff;
+mod expiry;
 mod fsutil;
 mod keys;
 mod node;

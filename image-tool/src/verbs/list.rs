@@ -8,8 +8,10 @@ use image_format::{Group, ImageName, Manifest, Sha256};
 use serde::Serialize;
 
 use crate::cli::Context;
+use crate::clock;
 use crate::date::day;
 use crate::destination::To;
+use crate::expiry;
 use crate::publish::{is_listed, read_index};
 use crate::repo::Repo;
 use crate::stage::Built;
@@ -73,7 +75,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         }
     }
     rows.sort_by(|a, b| (&a.image.role, a.counter, &a.image).cmp(&(&b.image.role, b.counter, &b.image)));
-    context.ui.show(&rows, |rows| text(rows))
+    context.ui.show(&rows, |rows| text(rows))?;
+    expiry::warn(&context.ui, &view, clock::now()?);
+    Ok(())
 }
 
 /// The files at the remote. No answer is no error here: what is local can be listed all the same.

@@ -13,6 +13,7 @@ pub(crate) mod nodes;
 pub(crate) mod pin;
 pub(crate) mod publish;
 pub(crate) mod pull;
+pub(crate) mod renew;
 pub(crate) mod sign;
 pub(crate) mod unassign;
 pub(crate) mod unpin;
@@ -32,6 +33,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> anyhow::Result<()> {
         Command::Unpin(args) => unpin::run(args, context),
         Command::Assign(args) => assign::run(args, context),
         Command::Unassign(args) => unassign::run(args, context),
+        Command::Renew(args) => renew::run(args, context),
         Command::List(args) => list::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Diff(args) => diff::run(args, context),

@@ -8,7 +8,9 @@ use image_format::{ImageName, ObjectId, Sha256};
 use serde::Serialize;
 
 use crate::cli::Context;
+use crate::clock;
 use crate::destination::{Destination, To};
+use crate::expiry;
 use crate::publish::{Current, Plan, objects_of, upload};
 use crate::repo::Repo;
 use crate::stage::Signed;
@@ -76,6 +78,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let (current, images) = {
         let _lock = repo.lock()?;
         let view = repo.view(&store)?;
+        expiry::warn(&context.ui, &view, clock::now()?);
         (Current::load(&store, &view)?, selected(args, &repo, &view)?)
     };
     let there = destination.names()?;

@@ -63,7 +63,7 @@ impl Fake {
                     entries.push(Entry { chunk: ChunkId::of(&plain), object, plain_len, stored_len });
                 }
                 Piece::Zero(len) => {
-                    entries.push(Entry::zero(u32::try_from(len.min(ZERO_MAX.into())).unwrap()))
+                    entries.push(Entry::zero(u32::try_from(len.min(ZERO_MAX.into())).unwrap()));
                 }
             }
         }

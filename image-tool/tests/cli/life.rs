@@ -1,5 +1,10 @@
 //! The whole way of an image: init, sign, publish, pin, and what is said about it.
 
+use image_format::repository::{Repository, Upload};
+use image_format::store::Store;
+use signing::repo::{Lifetimes, RoleKeys, RoleName};
+use signing::{SecretKey, UnixTime};
+
 use crate::image::Fake;
 use crate::place::{Place, says, snapshot};
 use std::os::unix::fs::PermissionsExt as _;
@@ -200,6 +205,7 @@ fn every_help_has_examples() {
         "unpin",
         "assign",
         "unassign",
+        "renew",
         "list",
         "inspect",
         "diff",
@@ -213,4 +219,58 @@ fn every_help_has_examples() {
     for verb in ["new", "show", "import", "list"] {
         says(&place.ok(&["key", verb, "--help"]), &["Examples:"]);
     }
+}
+
+#[test]
+fn metadata_is_renewed_here_and_there() {
+    let place = Place::new();
+    let store = place.store();
+    place.signed(&Fake::new("ha@1", 1, 4));
+    place.ok(&["publish", "--to", &store]);
+    let renewed = place.json(&["renew", "--to", &store]);
+    let of = |role: &str| {
+        renewed["roles"].as_array().unwrap().iter().find(|row| row["role"] == role).unwrap().clone()
+    };
+    assert_eq!((&of("timestamp")["renewed"], &of("snapshot")["renewed"]), (&true.into(), &true.into()));
+    assert_eq!((&of("root")["renewed"], &of("releases")["renewed"]), (&false.into(), &false.into()));
+    assert_eq!(renewed["published"].as_str(), Some(store.as_str()));
+    assert_eq!(place.json(&["publish", "--to", &store])["changed"], false);
+}
+
+/// Signs everything anew as of a year ago.
+fn age(place: &Place) {
+    let store = Store::open(place.repo().join("store")).unwrap();
+    let repository = Repository::open(&store);
+    let files = repository.trusted().unwrap().unwrap();
+    let mut model = signing::repo::Repository::load(files, Lifetimes::default()).unwrap();
+    let mut keys = RoleKeys::default();
+    for role in RoleName::ALL {
+        let pem = std::fs::read_to_string(place.repo().join(format!("keys/{}.pem", role.as_str()))).unwrap();
+        keys.of_mut(role).push(SecretKey::from_pem(&pem).unwrap());
+        model.renew(role);
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    let then = UnixTime(now).plus_days(-366);
+    let metadata = model.write(&keys, then).unwrap();
+    repository.commit(Upload { metadata, ..Upload::default() }, then).unwrap();
+}
+
+#[test]
+fn expired_metadata_is_told_and_can_be_renewed() {
+    let place = Place::new();
+    let store = place.store();
+    place.signed(&Fake::new("ha@1", 1, 4));
+    place.ok(&["publish", "--to", &store]);
+    age(&place);
+    let output = place.command(&["list"]).output().unwrap();
+    assert!(output.status.success());
+    says(&String::from_utf8_lossy(&output.stderr), &["has expired", "imgtool renew"]);
+    says(&place.refused(&["publish", "--to", &store]), &["expired"]);
+    let renewed = place.json(&["renew", "--to", &store]);
+    let names = |row: &serde_json::Value| row["role"].as_str().unwrap().to_owned();
+    let rows = renewed["roles"].as_array().unwrap().iter().filter(|row| row["renewed"] == true);
+    // Root is valid for two years.
+    assert_eq!(rows.map(names).collect::<Vec<_>>(), ["pins", "releases", "snapshot", "targets", "timestamp"]);
+    place.ok(&["pin", "web", "ha@1", "--to", &store]);
+    place.ok(&["verify", "--all", "--store", &store]);
 }
