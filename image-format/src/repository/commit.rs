@@ -27,20 +27,21 @@ pub struct Committed {
 
 impl Repository<'_> {
     /// Publishes: all of `upload` takes effect, or nothing. Files that are in the store already need not be sent, and sent
-    /// files that nothing refers to are not kept.
+    /// files that nothing refers to are not kept. Files that are sent again replace damaged ones, except roots and the
+    /// timestamp: those say what is trusted.
     ///
     /// # Errors
     /// [`CommitError`]; then nothing has changed.
     pub fn commit(&self, upload: Upload, now: UnixTime) -> Result<Committed, CommitError> {
         check_names(&upload)?;
         let _turn = self.take_turn()?;
-        let old = load::load(self).map_err(CommitError::Present)?;
+        let old = load::load(self);
+        let old = old.or_else(|first| load::load_repaired(self, &upload.metadata).map_err(|_| first));
+        let old = old.map_err(CommitError::Present)?;
         let timestamp = upload.metadata.get(TIMESTAMP).ok_or(CommitError::NoTimestamp)?;
-        if old.as_ref().is_some_and(|old| old.trusted().timestamp.as_ref() == Some(timestamp)) {
-            // An earlier commit may have failed on the very last fsync.
-            files::sync_dir(&self.tuf().join("metadata"))?;
-            return Ok(Committed::default());
-        }
+        let is_same = old.as_ref().is_some_and(|old| old.trusted().timestamp.as_ref() == Some(timestamp));
+        // What was accepted once does not expire by being sent again.
+        let now = if is_same { load::ALWAYS } else { now };
         Attempt { repository: self, old, upload, now }.run()
     }
 
@@ -81,8 +82,8 @@ impl Attempt<'_> {
         let next = self.verify()?;
         let listing = Listing::of(&next.client)?;
         let committed = self.check(&listing, &next.client)?;
-        self.repository.write(&next, &listing, &self.upload)?;
-        Ok(committed)
+        let changed = self.repository.write(&next, &listing, &self.upload)?;
+        Ok(Committed { changed, ..committed })
     }
 
     /// Roots that are trusted already are what they are: another admin's metadata is told apart at once.
@@ -178,7 +179,7 @@ impl Attempt<'_> {
         floors(client)?;
         let is_new = |group: &Group| old.as_ref().and_then(|old| old.pins.get(group)) != new.pins.get(group);
         Ok(Committed {
-            changed: true,
+            changed: false,
             images: added.into_iter().map(|(name, _)| name.clone()).collect(),
             pins: new.pins.keys().filter(|group| is_new(group)).cloned().collect(),
         })

@@ -1,5 +1,7 @@
 //! Verifying what is in the store, without regard to expiry.
 
+use std::collections::BTreeMap;
+
 use signing::client::{Client, Fetch, load_all, refresh};
 use signing::metadata::file_name;
 use signing::{TrustedFiles, UnixTime};
@@ -10,32 +12,54 @@ use super::{ContentError, LoadError, Repository, Upload};
 use crate::store::StoreError;
 
 /// Before everything: nothing has expired.
-const ALWAYS: UnixTime = UnixTime(i64::MIN);
+pub(super) const ALWAYS: UnixTime = UnixTime(i64::MIN);
 
 /// The client of TUF over the store's own files, with all roles loaded; `None` before the first commit.
 ///
 /// A commit that was killed may have left newer roots. They were signed as roots must be, so they count, unless the rest, which
 /// they do not belong to, does not verify under them.
 pub(super) fn load(repository: &Repository<'_>) -> Result<Option<Client>, LoadError> {
+    load_from(repository, |name| repository.read_metadata(name))
+}
+
+/// As [`load`], with files that are damaged in the store read from `sent`: they are what the store's own timestamp says they are.
+pub(super) fn load_repaired(
+    repository: &Repository<'_>,
+    sent: &BTreeMap<String, Vec<u8>>,
+) -> Result<Option<Client>, LoadError> {
+    load_from(repository, |name| match sent.get(name) {
+        Some(bytes) if root_version(name).is_none() && name != TIMESTAMP => Ok(Some(bytes.clone())),
+        _ => repository.read_metadata(name),
+    })
+}
+
+fn load_from(
+    repository: &Repository<'_>,
+    source: impl Fn(&str) -> Result<Option<Vec<u8>>, StoreError>,
+) -> Result<Option<Client>, LoadError> {
     let store = |error| LoadError::Content(ContentError::Store(error));
     if repository.read_metadata(TIMESTAMP).map_err(store)?.is_none() {
         return Ok(None);
     }
     let root = repository.read_metadata("1.root.json").map_err(store)?.ok_or(LoadError::NoRoot)?;
-    let first = match load_up_to(repository, &root, u64::MAX) {
+    let first = match load_up_to(&source, &root, u64::MAX) {
         Ok(client) => return Ok(Some(client)),
         Err(error) => error,
     };
     let newest = newest_root(repository).map_err(store)?;
-    let older = (1..newest).rev().find_map(|limit| load_up_to(repository, &root, limit).ok());
+    let older = (1..newest).rev().find_map(|limit| load_up_to(&source, &root, limit).ok());
     older.map(Some).ok_or(LoadError::Content(first))
 }
 
-fn load_up_to(repository: &Repository<'_>, root: &[u8], newest_root: u64) -> Result<Client, ContentError> {
+fn load_up_to(
+    source: &impl Fn(&str) -> Result<Option<Vec<u8>>, StoreError>,
+    root: &[u8],
+    newest_root: u64,
+) -> Result<Client, ContentError> {
     let mut client = Client::new(TrustedFiles::from_root(root), ALWAYS)?;
     let fetch = |wanted: &Fetch| match root_version(&wanted.name) {
         Some(version) if version > newest_root => Ok(None),
-        _ => repository.read_metadata(&wanted.name),
+        _ => source(&wanted.name),
     };
     refresh(&mut client, fetch)?;
     load_all(&mut client, fetch)?;

@@ -9,8 +9,8 @@ use super::{CommitError, Repository, Upload, load};
 use crate::store::{StoreError, files};
 
 impl Repository<'_> {
-    /// Everything durable, then visible; the timestamp last.
-    pub(super) fn write(&self, next: &Next, listing: &Listing, upload: &Upload) -> Result<(), CommitError> {
+    /// Everything durable, then visible; the timestamp last. Returns whether there was anything to write.
+    pub(super) fn write(&self, next: &Next, listing: &Listing, upload: &Upload) -> Result<bool, CommitError> {
         let temp = self.store.temp_dir()?;
         let mut moves = Vec::new();
         let mut stage = |bytes: &[u8], target: PathBuf| -> Result<(), StoreError> {
@@ -35,6 +35,11 @@ impl Repository<'_> {
         for (name, bytes) in others.iter().chain(&next.roots) {
             stage(bytes, self.metadata_path(name))?;
         }
+        if moves.is_empty() && self.read_metadata(TIMESTAMP)?.as_ref() == Some(&timestamp.1) {
+            // An earlier commit of the same may have failed on the very last step.
+            files::sync_dir(&self.tuf().join("metadata"))?;
+            return Ok(false);
+        }
         let staged = temp.path().join(TIMESTAMP);
         files::write_new(&staged, &timestamp.1)?;
 
@@ -47,7 +52,7 @@ impl Repository<'_> {
         }
         files::rename(&staged, &self.metadata_path(TIMESTAMP))?;
         files::sync_dir(&self.tuf().join("metadata"))?;
-        Ok(())
+        Ok(true)
     }
 
     /// Removes roots of a killed commit that this one does not go on from: clients would follow them.

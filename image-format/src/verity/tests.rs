@@ -9,7 +9,8 @@ fn salt() -> Sha256 {
 }
 
 fn data(blocks: u64) -> Vec<u8> {
-    (0..blocks).flat_map(|block| block.to_le_bytes().repeat(512)).collect()
+    let blocks: Vec<_> = (0..blocks).map(|block| block.to_le_bytes().repeat(512)).collect();
+    blocks.concat()
 }
 
 fn build(data: &[u8], split: usize) -> Tree {

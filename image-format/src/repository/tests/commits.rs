@@ -5,7 +5,7 @@ use signing::{TrustedFiles, Value};
 
 use super::publisher::{NOW, Publisher, stored_image};
 use crate::pin::Assignments;
-use crate::repository::{Committed, Repository, load_view};
+use crate::repository::{CommitError, Committed, Repository, load_view};
 use crate::store::tests::store;
 
 #[test]
@@ -60,6 +60,37 @@ fn the_same_again_changes_nothing() {
     let names = repository.metadata_names().unwrap();
     assert_eq!(repository.commit(upload, NOW).unwrap(), Committed::default());
     assert_eq!(repository.metadata_names().unwrap(), names);
+}
+
+/// A file that rotted is healed by sending what is published once more, or with the next publication.
+#[test]
+fn damaged_files_are_replaced() {
+    let (_dir, store) = store();
+    let repository = Repository::open(&store);
+    let mut admin = Publisher::new();
+    let one = admin.list(&stored_image(&store, "ha@1", "one"));
+    admin.pin("web", "ha@1", one);
+    repository.commit(admin.upload(), NOW).unwrap();
+    let good = repository.export().unwrap().unwrap();
+    let tuf = store.path().join("tuf");
+    let metadata =
+        repository.metadata_names().unwrap().into_iter().map(|name| tuf.join("metadata").join(name));
+    let targets = repository.target_names().unwrap().into_iter().map(|name| tuf.join("targets").join(name));
+    for path in metadata.chain(targets) {
+        let content = std::fs::read(&path).unwrap();
+        std::fs::write(&path, b"{}").unwrap();
+        load_view(&store).unwrap_err();
+        // Long after the metadata has expired.
+        let again = repository.commit(good.clone(), NOW.plus_days(999));
+        if path.ends_with("1.root.json") || path.ends_with("timestamp.json") {
+            assert!(matches!(again, Err(CommitError::Present(_))), "what is trusted cannot be sent");
+            std::fs::write(&path, &content).unwrap();
+            continue;
+        }
+        assert_eq!(again.unwrap(), Committed { changed: true, ..Committed::default() }, "{}", path.display());
+        assert_eq!(repository.export().unwrap().unwrap(), good);
+        assert_eq!(repository.commit(good.clone(), NOW).unwrap(), Committed::default());
+    }
 }
 
 #[test]
