@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use image_format::repository::TargetKind;
-use image_format::{ImageName, Sha256};
+use image_format::{ImageName, Manifest, Sha256};
 use serde::Serialize;
 
 use crate::change::Change;
@@ -41,6 +41,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     for name in &args.images {
         let built = Built::load(&change.repo, &change.store, name)?;
         let new = is_new(&change, &built)?;
+        refuse_twin(&change, &rows, &built)?;
         rows.push(Row {
             image: name.clone(),
             manifest: built.digest(),
@@ -68,14 +69,22 @@ fn is_new(change: &Change, built: &Built) -> anyhow::Result<bool> {
             built.digest()
         );
     }
-    let same_role = change.view.images.iter().filter(|(other, _)| other.role == name.role);
-    let twin = same_role.map(|(other, (_, other_manifest))| (other, other_manifest.counter));
-    if let Some((other, counter)) = twin.into_iter().find(|(_, counter)| *counter == manifest.counter) {
-        bail!(
-            "{name} has release counter {counter}, which {other} has too; build it again to get the next one"
-        );
-    }
     Ok(true)
+}
+
+/// A release counter orders the versions of a role, so no two may share one.
+fn refuse_twin(change: &Change, rows: &[Row], built: &Built) -> anyhow::Result<()> {
+    let Manifest { name, counter, .. } = built.manifest();
+    let signed = change.view.images.values().map(|(_, manifest)| (&manifest.name, manifest.counter));
+    let mut known = signed.chain(rows.iter().map(|row| (&row.image, row.counter)));
+    match known.find(|(other, taken)| other.role == name.role && *other != name && taken == counter) {
+        Some((other, _)) => {
+            bail!(
+                "{name} has release counter {counter}, which {other} has too; build it again to get the next one"
+            )
+        }
+        None => Ok(()),
+    }
 }
 
 fn line(row: &Row) -> String {

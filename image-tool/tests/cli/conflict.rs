@@ -1,5 +1,7 @@
 //! Two who sign, answers that get lost, and bringing both sides together again.
 
+use std::process::Stdio;
+
 use crate::image::Fake;
 use crate::place::{Place, says, snapshot};
 use crate::publish::copy;
@@ -151,4 +153,32 @@ fn one_at_a_time() {
     place.ok(&["list", "--offline"]);
     drop(lock);
     place.ok(&["pin", "web", "ha@1"]);
+}
+
+/// Killed at any moment, both sides are whole, and one command brings them together.
+#[test]
+fn a_killed_pin_leaves_two_sides_that_come_together() {
+    let (place, _other, server) = two();
+    let begin = std::time::Instant::now();
+    place.ok(&["pin", "web", "ha@1"]);
+    let whole = begin.elapsed();
+    for step in 0..16u32 {
+        let disk = format!("disk{step}");
+        let args = ["pin", "web", "ha@1", "--disk", &disk];
+        let mut child = place.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // The moment of the kill is what is tested; no event stands for it.
+        std::thread::sleep(whole * step / 12);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        place.ok(&["verify", "--all"]);
+        place.ok(&["verify", "--all", "--store", &place.store()]);
+        let output = place.command(&["publish"]).output().unwrap();
+        if !output.status.success() {
+            says(&String::from_utf8_lossy(&output.stderr), &["newer metadata", "imgtool pull"]);
+            place.ok(&["pull", "--from", &place.store()]);
+            assert_eq!(place.json(&["publish"])["changed"], false);
+        }
+        server.seen();
+    }
+    place.ok(&["pin", "web", "ha@1", "--disk", "vda"]);
 }

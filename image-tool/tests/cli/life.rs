@@ -84,6 +84,13 @@ fn signing_again_changes_nothing_and_other_content_is_refused() {
     // A second image must not share a counter with the first.
     place.build(&Fake::new("ha@2", 1, 5));
     says(&place.refused(&["sign", "ha@2"]), &["release counter 1", "ha@1"]);
+    place.build(&Fake::new("base@1", 7, 3));
+    place.build(&Fake::new("base@2", 7, 4));
+    says(
+        &place.refused(&["sign", "base@1", "base@2"]),
+        &["base@2 has release counter 7, which base@1 has too"],
+    );
+    assert!(place.json(&["list", "base"]).as_array().unwrap().iter().all(|row| row["stage"] == "built"));
 }
 
 #[test]
