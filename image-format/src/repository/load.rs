@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use signing::client::{Client, Fetch, load_all, refresh};
+use signing::limits::MAX_ROOT_ROTATIONS;
 use signing::metadata::file_name;
 use signing::{TrustedFiles, UnixTime};
 
@@ -13,6 +14,9 @@ use crate::store::StoreError;
 
 /// Before everything: nothing has expired.
 pub(super) const ALWAYS: UnixTime = UnixTime(i64::MIN);
+
+/// Times that the files are read while commits keep replacing them.
+const ATTEMPTS: u32 = 5;
 
 /// The client of TUF over the store's own files, with all roles loaded; `None` before the first commit.
 ///
@@ -38,17 +42,37 @@ fn load_from(
     source: impl Fn(&str) -> Result<Option<Vec<u8>>, StoreError>,
 ) -> Result<Option<Client>, LoadError> {
     let store = |error| LoadError::Content(ContentError::Store(error));
-    if repository.read_metadata(TIMESTAMP).map_err(store)?.is_none() {
-        return Ok(None);
+    let timestamp = || repository.read_metadata(TIMESTAMP).map_err(store);
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        let before = timestamp()?;
+        if before.is_none() {
+            return Ok(None);
+        }
+        let root = repository.read_metadata("1.root.json").map_err(store)?.ok_or(LoadError::NoRoot)?;
+        let result = load_newest(repository, &source, &root);
+        // A commit in the meantime can have shown us the old roots and the new timestamp.
+        if result.is_ok() || attempts.next().is_none() || timestamp()? == before {
+            return result.map(Some).map_err(LoadError::Content);
+        }
     }
-    let root = repository.read_metadata("1.root.json").map_err(store)?.ok_or(LoadError::NoRoot)?;
-    let first = match load_up_to(&source, &root, u64::MAX) {
-        Ok(client) => return Ok(Some(client)),
+}
+
+/// Under the newest root, else under the newest one that the rest belongs to.
+fn load_newest(
+    repository: &Repository<'_>,
+    source: &impl Fn(&str) -> Result<Option<Vec<u8>>, StoreError>,
+    root: &[u8],
+) -> Result<Client, ContentError> {
+    let first = match load_up_to(source, root, u64::MAX) {
+        Ok(client) => return Ok(client),
         Err(error) => error,
     };
-    let newest = newest_root(repository).map_err(store)?;
-    let older = (1..newest).rev().find_map(|limit| load_up_to(&source, &root, limit).ok());
-    older.map(Some).ok_or(LoadError::Content(first))
+    let names = repository.metadata_names()?;
+    let newest = names.iter().filter_map(|name| root_version(name)).max().unwrap_or(1);
+    // Bounded: a client follows no more roots than this either.
+    let oldest = newest.saturating_sub(MAX_ROOT_ROTATIONS.into()).max(1);
+    (oldest..newest).rev().find_map(|limit| load_up_to(source, root, limit).ok()).ok_or(first)
 }
 
 fn load_up_to(
@@ -72,10 +96,6 @@ fn load_up_to(
 /// The version in `N.root.json`.
 pub(super) fn root_version(name: &str) -> Option<u64> {
     name.parse::<MetadataFile>().ok().filter(|file| file.role == "root")?.version
-}
-
-fn newest_root(repository: &Repository<'_>) -> Result<u64, StoreError> {
-    Ok(repository.metadata_names()?.iter().filter_map(|name| root_version(name)).max().unwrap_or(1))
 }
 
 /// The files that a client which has loaded all roles relies on, besides the roots: name and content. The timestamp is last.

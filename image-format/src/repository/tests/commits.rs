@@ -1,5 +1,8 @@
 //! What a commit does when all is well.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use signing::repo::{RoleName, Section};
 use signing::{TrustedFiles, Value};
 
@@ -166,4 +169,42 @@ fn expired_metadata_is_still_loaded_and_signed_anew() {
     assert!(repository.commit(admin.upload(), NOW).unwrap().changed);
     let trusted: TrustedFiles = repository.trusted().unwrap().unwrap();
     assert_eq!(trusted.delegated.len(), 2);
+}
+
+/// Readers meet commits at every step of theirs; new timestamp keys make a mix of old and new fail to verify.
+#[test]
+fn readers_never_see_a_mix_while_commits_run() {
+    let (_dir, store) = store();
+    let mut admin = Publisher::new();
+    let digests = ["ha@1", "ha@2"].map(|name| (name, admin.list(&stored_image(&store, name, name))));
+    let repository = Repository::open(&store);
+    let done = AtomicBool::new(false);
+    let mut publish = |seed: u8| {
+        for (group, (name, digest)) in
+            [("db", digests[usize::from(seed) % 2]), ("web", digests[usize::from(seed) % 2])]
+        {
+            admin.pin(group, name, digest);
+        }
+        admin.rotate(RoleName::Timestamp, seed);
+        repository.commit(admin.upload(), NOW).unwrap();
+    };
+    publish(100);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut versions = BTreeSet::new();
+            while !done.load(Ordering::Relaxed) {
+                let view = load_view(&store).unwrap().unwrap();
+                assert_eq!(
+                    view.pins[&"db".parse().unwrap()].stable,
+                    view.pins[&"web".parse().unwrap()].stable
+                );
+                assert_eq!(view.root_version, view.versions["timestamp"]);
+                versions.insert(view.root_version);
+            }
+            versions.len()
+        });
+        (101..130).for_each(&mut publish);
+        done.store(true, Ordering::Relaxed);
+        assert!(reader.join().unwrap() > 1);
+    });
 }
