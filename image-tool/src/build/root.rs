@@ -68,3 +68,6 @@ pub(crate) fn customise(
     let files = files::encode(&tree, &contents)?;
     Ok(Root { tree, contents, kernel, modules, packages, files })
 }
+
+#[cfg(test)]
+mod tests;
