@@ -43,3 +43,10 @@ pub fn line(text: fmt::Arguments<'_>) {
 macro_rules! say {
     ($($part:tt)*) => { $crate::console::line(format_args!($($part)*)) };
 }
+
+/// The most memory that this process has used, in KiB; none where the kernel does not tell.
+pub fn peak_memory_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}

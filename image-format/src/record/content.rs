@@ -86,6 +86,10 @@ pub struct Record {
     pub state: BootState,
     /// The newest verified TUF files.
     pub trusted: Option<TrustedText>,
+    /// Boots in a row that brought no verdict. A confirmed slot boots without being counted; many of these say that it may be
+    /// damaged on the disk.
+    #[serde(default)]
+    pub unfinished_boots: u8,
     floors: Floors,
     newest_time: Option<UnixTime>,
 }
@@ -98,6 +102,7 @@ impl Default for Record {
             servers: Servers::default(),
             state: BootState::default(),
             trusted: None,
+            unfinished_boots: 0,
             floors: Floors::default(),
             newest_time: None,
         }

@@ -18,8 +18,14 @@ use super::{Paths, bind, identity, root};
 use crate::net::Mac;
 use crate::process::{self, Command, Outcome};
 
-/// Where ext4's superblock has its magic number 0xEF53, in bytes from the start of the partition.
+/// Magic number of ext2 and its successors.
+const MAGIC: u16 = 0xef53;
+
+/// Where the superblock has it, in bytes from the start of the partition.
 const MAGIC_AT: u64 = 1024 + 56;
+
+/// Where its state is: bit 0 says that it was left clean or has a journal to be replayed, bit 1 that errors were seen.
+const STATE_AT: u64 = 1024 + 58;
 
 /// How much of a blank partition must be zero: what laying out the disk erases.
 const BLANK_LEN: usize = 64 << 10;
@@ -31,7 +37,10 @@ const TOOL_LIMIT: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Content {
     Blank,
+    /// Good as far as it knows; the kernel replays its journal when it is mounted.
     Ext4,
+    /// Errors were seen.
+    Ext4Damaged,
     Other,
 }
 
@@ -60,7 +69,8 @@ pub fn attach(device: &Path, manifest: &Manifest, mac: Option<Mac>, paths: &Path
 /// Makes or checks the file system.
 fn prepare(device: &Path, paths: &Paths<'_>) -> anyhow::Result<()> {
     match content(device).with_context(|| format!("read {}", device.display()))? {
-        Content::Ext4 => check(device, paths),
+        Content::Ext4 => Ok(()),
+        Content::Ext4Damaged => check(device, paths),
         Content::Blank => {
             crate::say!("state: {} is blank: making an ext4 file system", device.display());
             let make = ["-q", "-F", "-L", "bascule-state", "-E", "nodiscard"].map(OsStr::new);
@@ -103,9 +113,12 @@ fn content(device: &Path) -> io::Result<Content> {
     let file = File::open(device)?;
     let mut start = vec![0; BLANK_LEN];
     file.read_exact_at(&mut start, 0)?;
-    let at = usize::try_from(MAGIC_AT).unwrap_or(0);
-    Ok(if start[at..at + 2] == [0x53, 0xef] {
-        Content::Ext4
+    let field = |at: u64| {
+        let at = usize::try_from(at).unwrap_or(0);
+        u16::from_le_bytes([start[at], start[at + 1]])
+    };
+    Ok(if field(MAGIC_AT) == MAGIC {
+        if field(STATE_AT) & 3 == 1 { Content::Ext4 } else { Content::Ext4Damaged }
     } else if start.iter().all(|byte| *byte == 0) {
         Content::Blank
     } else {
@@ -125,8 +138,12 @@ mod tests {
         assert_eq!(now(), Content::Blank);
         file.as_file().write_all_at(b"x", 5000).unwrap();
         assert_eq!(now(), Content::Other);
-        file.as_file().write_all_at(&[0x53, 0xef], MAGIC_AT).unwrap();
+        file.as_file().write_all_at(&[0x53, 0xef, 1, 0], MAGIC_AT).unwrap();
         assert_eq!(now(), Content::Ext4);
+        for state in [0, 2, 3] {
+            file.as_file().write_all_at(&[state, 0], STATE_AT).unwrap();
+            assert_eq!(now(), Content::Ext4Damaged, "state {state}");
+        }
     }
 
     #[test]

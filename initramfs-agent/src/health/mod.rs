@@ -22,6 +22,7 @@ use anyhow::Context as _;
 use fleet_protocol::boot_info::BOOT_INFO_PATH;
 use fleet_protocol::{BootInfo, Event, Health};
 use image_format::record::Record;
+use image_format::state::SlotState;
 
 use crate::disk::BootDisk;
 use crate::fleet::Reporter;
@@ -59,9 +60,28 @@ impl System {
         };
         Ok(Self { info, disk, record, reporter, running })
     }
+}
 
-    fn report(&mut self, event: Event, health: Health, message: &str) -> bool {
-        self.reporter.send(event, health, message, &self.running, &self.record)
+/// One thing to tell the server.
+struct Told {
+    event: Event,
+    health: Health,
+    message: String,
+}
+
+impl Told {
+    /// Tells it; false when the server did not take it.
+    fn tell(&self, system: &mut System) -> bool {
+        let System { reporter, running, record, .. } = system;
+        reporter.send(self.event, self.health, &self.message, running, record)
+    }
+}
+
+impl Told {
+    /// Whether this verdict is against an image on trial.
+    fn ends_the_system(&self, system: &System) -> bool {
+        let trial = matches!(system.record.state.slot(system.info.slot), SlotState::Trial { .. });
+        trial && self.health == Health::Unhealthy
     }
 }
 
@@ -89,10 +109,16 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let mut system = System::open(Path::new(BOOT_INFO_PATH))?;
     let name = system.info.image.clone();
     say!("health: {name} in slot {}: {} checks", system.info.slot, system.info.manifest.health.checks.len());
-    system.report(Event::Started, Health::Pending, &format!("{name} is up, checks are running"));
-    match gate::wait(&system.info.manifest.health) {
+    let message = format!("{name} is up, checks are running");
+    Told { event: Event::Started, health: Health::Pending, message }.tell(&mut system);
+    let verdict = match gate::wait(&system.info.manifest.health) {
         Ok(()) => verdict::confirm(&mut system)?,
         Err(reason) => verdict::fail(&mut system, &reason)?,
+    };
+    let taken = verdict.tell(&mut system);
+    if verdict.ends_the_system(&system) {
+        say!("health: {name} failed in slot {}: {}; restarting", system.info.slot, verdict.message);
+        return Err(reboot::restart());
     }
-    watch::watch(&mut system)
+    watch::watch(&mut system, Some(verdict).filter(|_| !taken))
 }

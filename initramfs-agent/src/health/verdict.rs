@@ -3,34 +3,37 @@
 use anyhow::Context as _;
 use fleet_protocol::{Event, Health};
 use image_format::record::Record;
-use image_format::state::SlotState;
 
-use super::{System, reboot};
+use super::{System, Told};
 use crate::fleet::{trusted, wish};
 use crate::say;
 
 /// All checks passed: the slot is confirmed, durably, before anyone is told.
-pub(super) fn confirm(system: &mut System) -> anyhow::Result<()> {
+pub(super) fn confirm(system: &mut System) -> anyhow::Result<Told> {
     let slot = system.info.slot;
     let name = system.info.image.clone();
-    let was_confirmed = system.record.state.preferred() == Some(slot);
-    if !was_confirmed {
+    // True after every boot: the agent in the initramfs counts it. False when only this service started again.
+    let news = system.record.state.preferred() != Some(slot) || system.record.unfinished_boots > 0;
+    if news {
         let mut record = system.record.clone();
         record.state.confirm(slot)?;
+        record.unfinished_boots = 0;
         raise_floor(&mut record);
         system.disk.save_record(&record).context("save the confirmation")?;
         system.record = record;
-        say!("health: all checks passed: slot {slot} with {name} is confirmed");
-        if let Err(error) = system.disk.grub_prefer(slot) {
-            let error = anyhow::Error::new(error);
-            say!(
-                "health: local boot loader still starts the other slot: {error:#}; a network boot starts slot {slot}"
-            );
-        }
     }
-    let message = format!("{name} is healthy in slot {slot}");
-    system.report(Event::Confirmed, Health::Healthy, &message);
-    Ok(())
+    say!("health: all checks passed: slot {slot} with {name} is confirmed");
+    if news && let Err(error) = system.disk.grub_prefer(slot) {
+        let error = anyhow::Error::new(error);
+        say!(
+            "health: local boot loader still starts the other slot: {error:#}; a network boot starts slot {slot}"
+        );
+    }
+    Ok(Told {
+        event: Event::Confirmed,
+        health: Health::Healthy,
+        message: format!("{name} is healthy in slot {slot}"),
+    })
 }
 
 /// The floor rises only now: an earlier one would lock out the slot to fall back to. Metadata that do not verify raise nothing.
@@ -45,22 +48,22 @@ fn raise_floor(record: &mut Record) {
     }
 }
 
-/// Checks failed until the deadline. A trial ends with a restart, which counts; a slot that was healthy once stays up.
-pub(super) fn fail(system: &mut System, reason: &str) -> anyhow::Result<()> {
+/// Checks failed until the deadline: the reason is remembered, durably where that is possible. A trial ends with a restart,
+/// which counts; a slot that was healthy once stays up.
+pub(super) fn fail(system: &mut System, reason: &str) -> anyhow::Result<Told> {
     let slot = system.info.slot;
-    let trial = matches!(system.record.state.slot(slot), SlotState::Trial { .. });
     let mut record = system.record.clone();
     record.state.fail(slot, reason)?;
-    let saved = system.disk.save_record(&record).context("save the reason");
+    record.unfinished_boots = 0;
+    if let Err(error) = system.disk.save_record(&record) {
+        say!("health: save the reason: {:#}; the attempt counts without it", anyhow::Error::new(error));
+    }
     system.record = record;
-    if let Err(error) = saved {
-        say!("health: {error:#}; the attempt counts without its reason");
+    if system.info.attempt.is_none() {
+        say!(
+            "health: {} in slot {slot} is confirmed but not healthy: {reason}; staying up",
+            system.info.image
+        );
     }
-    system.report(Event::Unhealthy, Health::Unhealthy, reason);
-    if trial {
-        say!("health: {} failed in slot {slot}: {reason}; restarting", system.info.image);
-        return Err(reboot::restart());
-    }
-    say!("health: {} in slot {slot} is confirmed but not healthy: {reason}; staying up", system.info.image);
-    Ok(())
+    Ok(Told { event: Event::Unhealthy, health: Health::Unhealthy, message: reason.to_owned() })
 }

@@ -5,7 +5,8 @@ use std::convert::Infallible;
 use anyhow::{Context as _, bail};
 use fleet_protocol::{Event, Health};
 use image_format::Slot;
-use image_format::state::{Decision, IllegalTransition, Note, Wanted, decide};
+use image_format::record::Record;
+use image_format::state::{Arrival, BootState, Decision, IllegalTransition, Wanted, decide};
 
 use super::session::Session;
 use super::{install, start};
@@ -28,16 +29,17 @@ pub(super) fn act(session: &mut Session<'_>) -> anyhow::Result<Infallible> {
     for _ in 0..STEPS_MAX {
         let decision = decide(&session.record, wanted.as_ref(), arrival);
         // A kexec that arrived is one step; whatever follows is decided anew.
-        arrival = image_format::state::Arrival::Firmware;
+        arrival = Arrival::Firmware;
         match decision {
             Decision::Continue { slot } => {
                 change(session, |state| state.arrived(slot).map(drop))?;
                 let attempt = session.record.state.attempt(slot);
-                start::start(session, slot, start::Count::Counted(attempt))?;
+                start::start(session, slot, start::Count::Counted(attempt), None)?;
             }
             Decision::Boot { slot, trial, note } => {
-                tell(slot, trial, note.as_ref());
-                start::start(session, slot, start::Count::Now)?;
+                let kind = if trial { "on trial" } else { "confirmed" };
+                say!("decision: boot slot {slot} ({kind})");
+                start::start(session, slot, start::Count::Now, note.as_ref())?;
             }
             Decision::Install { slot, image } => {
                 say!("decision: install {} into slot {slot}", image.name);
@@ -62,14 +64,6 @@ pub(super) fn act(session: &mut Session<'_>) -> anyhow::Result<Infallible> {
     bail!("no boot after {STEPS_MAX} steps: {}", super::recover::describe(&session.record.state))
 }
 
-fn tell(slot: Slot, trial: bool, note: Option<&Note>) {
-    let kind = if trial { "on trial" } else { "confirmed" };
-    match note {
-        Some(note) => say!("decision: boot slot {slot} ({kind}): {note}"),
-        None => say!("decision: boot slot {slot} ({kind})"),
-    }
-}
-
 fn failed(session: &mut Session<'_>, error: &anyhow::Error) {
     session.report(Event::Failed, Health::Pending, &format!("{error:#}"));
 }
@@ -90,8 +84,16 @@ fn roll_back(session: &mut Session<'_>, slot: Slot) -> anyhow::Result<()> {
 /// Applies a transition and saves it before anything follows from it.
 pub(super) fn change(
     session: &mut Session<'_>,
-    transition: impl FnOnce(&mut image_format::state::BootState) -> Result<(), IllegalTransition>,
+    transition: impl FnOnce(&mut BootState) -> Result<(), IllegalTransition>,
+) -> anyhow::Result<()> {
+    remember(session, |record| transition(&mut record.state))
+}
+
+/// Changes the record and saves it.
+pub(super) fn remember(
+    session: &mut Session<'_>,
+    change: impl FnOnce(&mut Record) -> Result<(), IllegalTransition>,
 ) -> anyhow::Result<()> {
     let disk = session.disk.as_ref().context("no disk to remember anything on")?;
-    Ok(update::save(disk, &mut session.record, |record| transition(&mut record.state))?)
+    Ok(update::save(disk, &mut session.record, change)?)
 }

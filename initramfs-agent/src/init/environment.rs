@@ -1,6 +1,7 @@
 //! What the machine gives.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -32,6 +33,8 @@ pub struct Environment {
     pub release: String,
     /// The embedded root.
     pub root_json: Vec<u8>,
+    /// When the agent started, since the kernel did.
+    pub started: Duration,
 }
 
 impl Environment {
@@ -40,6 +43,7 @@ impl Environment {
     /// # Errors
     /// No command line, or no root of trust: an agent that trusts nobody must not ask anybody.
     pub fn read() -> anyhow::Result<Self> {
+        let started = crate::console::uptime();
         let text = std::fs::read("/proc/cmdline").context("read /proc/cmdline")?;
         let cmdline = Cmdline::parse(&String::from_utf8_lossy(&text[..text.len().min(CMDLINE_MAX)]));
         for word in &cmdline.ignored {
@@ -53,7 +57,7 @@ impl Environment {
         let root_json = std::fs::read(ROOT_JSON).with_context(|| format!("read {ROOT_JSON}"))?;
         let release = rustix::system::uname().release().to_string_lossy().into_owned();
         let modules = Path::new("/lib/modules").join(&release);
-        Ok(Self { cmdline, sysfs: "/sys".into(), dev: "/dev".into(), modules, release, root_json })
+        Ok(Self { cmdline, sysfs: "/sys".into(), dev: "/dev".into(), modules, release, root_json, started })
     }
 
     /// Loads modules, and gives the loader for devices that appear later.

@@ -23,10 +23,10 @@ pub(super) enum Link {
 }
 
 impl Link {
-    /// Begins to bring up the interface that the command line names.
-    pub(super) fn start(environment: &Environment) -> Self {
-        let (sysfs, cmdline) = (environment.sysfs.clone(), environment.cmdline.clone());
-        let wanted = Wanted { mac: cmdline.mac, ip: cmdline.ip, limit: LIMIT };
+    /// Begins to bring up the interface with the address `mac`, or the only one.
+    pub(super) fn start(environment: &Environment, mac: Option<Mac>) -> Self {
+        let sysfs = environment.sysfs.clone();
+        let wanted = Wanted { mac, ip: environment.cmdline.ip, limit: LIMIT };
         let (send, receive) = channel();
         let begun = std::thread::Builder::new().name("network".to_owned()).spawn(move || {
             let _nobody_waits = send.send(bring_up(&sysfs, &wanted));

@@ -42,8 +42,10 @@ pub fn run() -> ! {
 
 fn boot(environment: &Environment) -> anyhow::Result<Infallible> {
     let mut devices = environment.load_modules()?;
-    let link = link::Link::start(environment);
+    // Who booted from the network knows the interface; else the record does.
+    let early = environment.cmdline.mac.map(|mac| link::Link::start(environment, Some(mac)));
     let storage = storage::open(environment, &mut devices);
+    let link = early.unwrap_or_else(|| link::Link::start(environment, storage.mac()));
     let mut session = session::Session::new(environment, storage, link, devices);
     session.refresh();
     act::act(&mut session)

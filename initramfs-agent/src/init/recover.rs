@@ -40,7 +40,10 @@ fn whole<D: Device>(disk: &BootDisk<D>, slot: Slot) -> Option<ImageRef> {
 }
 
 /// Reads the whole root and its tree, and compares both with the manifest.
-fn verify(slot: &dyn Device, image: &SlotImage) -> anyhow::Result<()> {
+///
+/// # Errors
+/// What differs, or what the disk says.
+pub(super) fn verify(slot: &dyn Device, image: &SlotImage) -> anyhow::Result<()> {
     let root = &image.manifest.root;
     let mut builder = Builder::new(root.verity.salt, root.size)?;
     let mut buffer = vec![0; STEP];

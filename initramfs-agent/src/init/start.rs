@@ -7,12 +7,16 @@ use fleet_protocol::boot_info::BOOT_INFO_PATH;
 use fleet_protocol::{BootInfo, Event, Health};
 use image_format::device::Device as _;
 use image_format::disk_layout::Partition;
+use image_format::record::Record;
 use image_format::slot_layout::Extent;
+use image_format::state::Note;
 use image_format::{Manifest, ObjectId, Slot};
 
-use super::act::change;
+use super::act::{change, remember};
+use super::recover;
 use super::session::Session;
 use crate::boot::{self, Paths, kexec, root, state, switch_root, verity};
+use crate::console::{peak_memory_kib, uptime};
 use crate::disk::{BootDisk, SlotImage};
 use crate::say;
 
@@ -25,12 +29,20 @@ pub(super) enum Count {
     Counted(Option<u8>),
 }
 
-/// Starts `slot`. Returns only when it cannot be started: then it is marked damaged, and the next decision is another one.
+/// After how many boots without a verdict, and again after as many, a slot is read before it is booted.
+const SUSPICIOUS: u8 = 3;
+
+/// Starts `slot`, and not the wanted one where `why` says so. Returns only when it cannot be started: then it is marked damaged, and the next decision is another one.
 ///
 /// # Errors
 /// The record cannot be saved: without that nothing may be started.
-pub(super) fn start(session: &mut Session<'_>, slot: Slot, count: Count) -> anyhow::Result<()> {
-    let error = match try_start(session, slot, count) {
+pub(super) fn start(
+    session: &mut Session<'_>,
+    slot: Slot,
+    count: Count,
+    why: Option<&Note>,
+) -> anyhow::Result<()> {
+    let error = match try_start(session, slot, count, why) {
         Ok(never) => match never {},
         Err(Failure::Fatal(error)) => return Err(error),
         Err(Failure::Slot(error)) => error,
@@ -53,17 +65,20 @@ fn try_start(
     session: &mut Session<'_>,
     slot: Slot,
     count: Count,
+    why: Option<&Note>,
 ) -> Result<std::convert::Infallible, Failure> {
     let image = check(session, slot).map_err(Failure::Slot)?;
+    suspect(session, slot, &image).map_err(Failure::Slot)?;
     let kexec_to = (count == Count::Now).then(|| other_kernel(session, &image.manifest)).flatten();
     let attempt = match count {
         Count::Counted(attempt) => attempt,
         Count::Now => {
             let kexec = kexec_to.is_some();
-            let count = |state: &mut image_format::state::BootState| {
-                if kexec { state.begin_kexec(slot) } else { state.begin_boot(slot) }.map(drop)
+            let count = |record: &mut Record| {
+                record.unfinished_boots = record.unfinished_boots.saturating_add(1);
+                if kexec { record.state.begin_kexec(slot) } else { record.state.begin_boot(slot) }.map(drop)
             };
-            change(session, count).map_err(Failure::Fatal)?;
+            remember(session, count).map_err(Failure::Fatal)?;
             session.record.state.attempt(slot)
         }
     };
@@ -71,7 +86,8 @@ fn try_start(
     session.running.image = session.record.state.slot(slot).image().cloned();
     session.running.attempt = attempt;
     let which = attempt.map(|attempt| format!(", attempt {attempt}")).unwrap_or_default();
-    let message = format!("booting {} from slot {slot}{which}", image.manifest.name);
+    let why = why.map(|note| format!(": {note}")).unwrap_or_default();
+    let message = format!("booting {} from slot {slot}{which}{why}", image.manifest.name);
     say!("boot: {message}");
     session.report(Event::Booting, Health::Pending, &message);
     if let Some(kernel) = kexec_to {
@@ -91,7 +107,9 @@ fn try_start(
         Err(error) => say!("boot: state: {error:#}; going on with a volatile /var"),
     }
     leave_info(session, disk, slot, image.manifest, attempt).map_err(Failure::Fatal)?;
-    say!("boot: switching to the system");
+    let own = uptime().saturating_sub(session.environment.started);
+    let peak = peak_memory_kib().unwrap_or(0) / 1024;
+    say!("boot: switching to the system after {:.2} s, peak memory {peak} MiB", own.as_secs_f64());
     switch_root::switch(paths.sysroot).map_err(Failure::Fatal)
 }
 
@@ -107,6 +125,21 @@ fn check(session: &Session<'_>, slot: Slot) -> anyhow::Result<SlotImage> {
         image.digest
     );
     Ok(image)
+}
+
+/// Reads the whole slot when the last boots brought no verdict: a corrupt block restarts the machine, and without this a
+/// confirmed slot with one would restart it for ever.
+fn suspect(session: &mut Session<'_>, slot: Slot, image: &SlotImage) -> anyhow::Result<()> {
+    let unfinished = session.record.unfinished_boots;
+    let Some(disk) =
+        session.disk.as_ref().filter(|_| unfinished > 0 && unfinished.is_multiple_of(SUSPICIOUS))
+    else {
+        return Ok(());
+    };
+    say!("boot: {unfinished} boots without a verdict: reading slot {slot} before the next one");
+    recover::verify(&disk.slot(slot), image)?;
+    say!("boot: slot {slot} is whole");
+    Ok(())
 }
 
 /// The slot's kernel when another one is running. Without `bascule.kernel` the release has to do.

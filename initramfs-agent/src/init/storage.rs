@@ -12,6 +12,7 @@ use super::environment::{Environment, settle};
 use super::recover;
 use crate::disk::{BootDisk, Survey};
 use crate::modules::Loader;
+use crate::net::Mac;
 use crate::say;
 use crate::sys;
 
@@ -31,6 +32,16 @@ pub(super) enum Storage {
     Ours(Box<(BootDisk, Record)>),
     /// Other disks, or none.
     Other(Survey),
+}
+
+impl Storage {
+    /// The interface that this node booted from when the record was saved.
+    pub(super) fn mac(&self) -> Option<Mac> {
+        match self {
+            Self::Ours(ours) => ours.1.node.as_ref()?.as_str().parse().ok(),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 /// Finds our disk and loads its record.
