@@ -1,9 +1,9 @@
 //! Delegations: who may name what, in which order, and without end.
 
 use signing::metadata::{Delegation, Delegations, Signers};
-use signing::{Client, TrustError, Value, json};
+use signing::{Client, KeyError, TrustError, Value, json};
 
-use crate::site::{Site, key};
+use crate::site::{NOW, Site, key};
 
 /// An entry of `targets`.
 fn target(mark: u8) -> Value {
@@ -120,6 +120,42 @@ fn key_of_one_role_does_not_sign_for_another() {
 }
 
 #[test]
+fn version_and_expiry_of_a_delegated_role_are_checked() {
+    let mut site = Site::new();
+    let file = site.files["1.pins.json"].clone();
+    *site.field("pins", &["version"]) = 2.into();
+    site.files.insert("2.pins.json".into(), file);
+    site.relist();
+    let mut client = refreshed(&mut site);
+    let error = TrustError::MixAndMatch { role: "pins".into(), listed_in: "snapshot", expected: 2, found: 1 };
+    assert_eq!(site.find(&mut client, "pins/lab.json"), Err(error));
+
+    *site.field("pins", &["expires"]) = Value::String(NOW.to_string());
+    site.put("pins");
+    site.relist();
+    let mut client = refreshed(&mut site);
+    let error = TrustError::Expired { role: "pins".into(), expired: NOW, now: NOW };
+    assert_eq!(site.find(&mut client, "pins/lab.json"), Err(error));
+}
+
+#[test]
+fn weak_key_of_a_delegation_is_refused() {
+    let mut site = Site::new();
+    let weak = Value::from([
+        ("keytype", "ed25519".into()),
+        ("scheme", "ed25519".into()),
+        ("keyval", Value::from([("public", Value::String("00".repeat(32)))])),
+    ]);
+    let id = json::from_value::<signing::key::Key>(&weak).unwrap().id();
+    *site.field("targets", &["delegations", "keys", id.as_str()]) = weak;
+    site.put("targets");
+    site.relist();
+    let mut client = site.client();
+    let outcome = site.refresh(&mut client);
+    assert!(matches!(outcome, Err(TrustError::Key { source: KeyError::Weak(_), .. })), "{outcome:?}");
+}
+
+#[test]
 fn first_delegation_wins_and_a_terminating_one_ends_the_search() {
     let roles = |terminating| {
         vec![delegation("first", &["x/*"], terminating), delegation("second", &["x/*", "y/*"], false)]
@@ -129,6 +165,10 @@ fn first_delegation_wins_and_a_terminating_one_ends_the_search() {
     let mut open = publish(&[empty.clone(), second.clone(), ("targets", roles(false), &[])]);
     assert_eq!(look_up(&mut open, "x/a"), Ok(Some(1)));
     assert_eq!(look_up(&mut open, "x/b"), Ok(Some(2)));
+    let mut client = refreshed(&mut open);
+    signing::load_all(&mut client, |wanted| Ok::<_, ()>(open.files.get(&wanted.name).cloned())).unwrap();
+    let paths: Vec<_> = client.targets_of("second").unwrap().into_iter().map(|target| target.path).collect();
+    assert_eq!(paths, ["x/b", "y/a"], "x/a belongs to the first");
     let mut terminating = publish(&[empty, second, ("targets", roles(true), &[])]);
     assert_eq!(look_up(&mut terminating, "x/a"), Ok(Some(1)));
     assert_eq!(look_up(&mut terminating, "x/b"), Ok(None));
@@ -202,6 +242,8 @@ fn search_and_depth_are_bounded() {
     let mut site = publish(&graph);
     assert_eq!(look_up(&mut site, "x"), Err(TrustError::TooManyDelegations { limit: 32 }));
     assert_eq!(site.requests.len(), 32);
+    let mut client = refreshed(&mut site);
+    assert_eq!(client.next_delegated(), Err(TrustError::TooManyDelegations { limit: 32 }));
 
     let chain: Vec<Vec<Value>> =
         (1..=40).map(|next| vec![delegation(&format!("r{next}"), &["x"], false)]).collect();
