@@ -21,9 +21,21 @@ impl FileDevice {
     /// # Errors
     /// What the system says, with the path.
     pub fn open(path: &Path) -> io::Result<Self> {
+        Self::open_with(path, OpenOptions::new().read(true).write(true).create(false))
+    }
+
+    /// Opens `path` to look at it: writes fail.
+    ///
+    /// # Errors
+    /// What the system says, with the path.
+    pub fn inspect(path: &Path) -> io::Result<Self> {
+        Self::open_with(path, OpenOptions::new().read(true))
+    }
+
+    fn open_with(path: &Path, options: &OpenOptions) -> io::Result<Self> {
         let named =
             |error: io::Error| io::Error::new(error.kind(), format!("open {}: {error}", path.display()));
-        let mut file = OpenOptions::new().read(true).write(true).create(false).open(path).map_err(named)?;
+        let mut file = options.open(path).map_err(named)?;
         let len = file.seek(SeekFrom::End(0)).map_err(named)?;
         Ok(Self { file, path: path.to_owned(), len })
     }
@@ -60,5 +72,28 @@ impl Device for FileDevice {
 
     fn flush(&self) -> io::Result<()> {
         self.file.sync_data().map_err(|error| self.named("flush", 0, &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_never_created_and_never_grows() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("disk");
+        let error = FileDevice::open(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().starts_with(&format!("open {}: ", path.display())));
+        File::create(&path).unwrap().set_len(1000).unwrap();
+        let device = FileDevice::open(&path).unwrap();
+        device.write_at(b"abc", 997).unwrap();
+        device.flush().unwrap();
+        assert_eq!(device.write_at(b"abc", 998).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert_eq!((device.len(), path.metadata().unwrap().len()), (1000, 1000));
+        let reader = FileDevice::inspect(&path).unwrap();
+        assert_eq!(reader.read_vec(997, 3).unwrap(), b"abc");
+        assert!(reader.write_at(b"x", 0).is_err());
     }
 }

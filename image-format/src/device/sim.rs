@@ -105,6 +105,11 @@ impl SimDevice {
         self.inner().operations
     }
 
+    /// Sector writes that were not flushed.
+    pub fn unflushed(&self) -> usize {
+        self.inner().cached.len()
+    }
+
     /// The disk after the power came back. `survives` is asked once for each sector write that was not flushed, oldest
     /// first, with the sector's offset in bytes.
     pub fn power_cut(&self, mut survives: impl FnMut(u64) -> bool) -> Self {

@@ -53,7 +53,6 @@ pub fn write(disk: &dyn Device, layout: &Layout) -> io::Result<()> {
             proof::invalidate(&window, offset)?;
         }
     }
-    disk.flush()?;
 
     write_gpt(disk, layout)?;
     disk.flush()?;

@@ -12,7 +12,7 @@ use crate::record::{ImageRef, Record};
 use crate::test_images::image;
 use crate::{Sha256, Slot};
 
-const ATTEMPTS: u8 = 3;
+const ATTEMPTS: u8 = 2;
 
 /// Where the node is. Memory is lost with the power, [`World::state`] is not: it changes only by a save.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ struct World {
     phase: Phase,
     /// What really lies in A and B: a complete image, or nothing that is one.
     content: [Option<Sha256>; 2],
-    /// Boots of what is on trial in A and B.
+    /// How often what is on trial in A and B was running.
     boots: [u8; 2],
     /// Something was confirmed once.
     confirmed: bool,
@@ -86,18 +86,17 @@ impl World {
             Decision::Boot { slot, trial, .. } => {
                 let image = next.state.slot(slot).image().unwrap().manifest;
                 assert!(!trial || !self.rolled_back.contains(&image), "a quarantined image is tried again");
-                next.boots[slot as usize] += u8::from(trial);
                 if kexec {
                     next.state.begin_kexec(slot).unwrap();
                     next.phase = Phase::Kexec;
                 } else {
                     next.state.begin_boot(slot).unwrap();
-                    next.phase = Phase::Running(slot);
+                    next.run(slot);
                 }
             }
             Decision::Continue { slot } => {
                 next.state.arrived(slot).unwrap();
-                next.phase = Phase::Running(slot);
+                next.run(slot);
             }
             Decision::Install { slot, image } => {
                 assert!(
@@ -121,6 +120,11 @@ impl World {
             Decision::Nothing { .. } => next.phase = Phase::Off,
         }
         next
+    }
+
+    fn run(&mut self, slot: Slot) {
+        self.phase = Phase::Running(slot);
+        self.boots[slot as usize] += u8::from(matches!(self.state.slot(slot), SlotState::Trial { .. }));
     }
 
     fn finish_install(&self, slot: Slot) -> World {
@@ -165,7 +169,11 @@ impl World {
                     next.extend([false, true].map(|kexec| self.turn(arrival, wanted, kexec)));
                 }
             }
-            Phase::Running(slot) => next.extend([true, false].map(|healthy| self.verdict(slot, healthy))),
+            Phase::Running(slot) => {
+                next.extend([true, false].map(|healthy| self.verdict(slot, healthy)));
+                // Somebody starts the same kernel with the same command line again.
+                next.push(with(Phase::Kexec));
+            }
         }
         next
     }

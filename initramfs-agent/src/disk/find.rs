@@ -144,7 +144,7 @@ impl Survey {
         let mut survey = Self::default();
         for name in names {
             match read_disk(&blocks.join(&name), &name, dev).and_then(|disk| {
-                let device = FileDevice::open(&disk.path).map_err(|error| error.to_string())?;
+                let device = FileDevice::inspect(&disk.path).map_err(|error| error.to_string())?;
                 let found = disk_layout::probe(&device).map_err(|error| error.to_string())?;
                 Ok((disk, found))
             }) {

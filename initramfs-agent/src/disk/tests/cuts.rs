@@ -1,28 +1,35 @@
 //! Loss of power at every write and flush of an update, with any part of what was not flushed lost.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use image_format::Slot;
 use image_format::device::sim::{Fault, SimDevice};
+use image_format::disk_layout::Partition;
+use image_format::proof::PROOF_LEN;
 use image_format::state::{Decision, Note, SlotState};
 
 use super::world::{
-    Image, Server, SimDisk, assert_holds, confirmed_disk, decision, disk_from, image, record, slot_a,
+    Image, Server, SimDisk, assert_holds, confirmed_disk, decision, disk_from, image, range, record, slot_a,
     two_images, update,
 };
 
 /// What survives of writes that were not flushed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Survivors {
     None,
     All,
+    /// Any half.
     Random(u64),
+    /// What lies there and nothing else: the disk wrote the end before the beginning.
+    Only(Range<u64>),
 }
 
 fn after(device: &SimDevice, survivors: Survivors) -> SimDevice {
     match survivors {
         Survivors::None => device.power_cut(|_| false),
         Survivors::All => device.power_cut(|_| true),
+        Survivors::Only(range) => device.power_cut(|offset| range.contains(&offset)),
         Survivors::Random(seed) => {
             let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
             device.power_cut(|_| {
@@ -111,9 +118,10 @@ fn a_cut_anywhere_keeps_the_confirmed_slot_and_the_update_can_be_run_again() {
         for at in 0..case.operations() {
             let cut = case.doomed(at);
             update(&cut, Slot::B, &case.second, &mut case.server()).unwrap_err();
-            for survivors in
-                [Survivors::None, Survivors::All, Survivors::Random(at), Survivors::Random(at + 1000)]
-            {
+            let slot = range(Partition::Slot(Slot::B));
+            let proof = Survivors::Only(slot.end - PROOF_LEN..slot.end);
+            let record = Survivors::Only(range(Partition::Record));
+            for survivors in [Survivors::None, Survivors::All, Survivors::Random(at), proof, record] {
                 case.check(after(cut.device(), survivors));
             }
         }

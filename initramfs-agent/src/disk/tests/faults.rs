@@ -194,6 +194,19 @@ fn a_disk_that_does_not_keep_what_it_was_given_is_found_out() {
 }
 
 #[test]
+fn everything_is_flushed_before_it_is_read_back() {
+    let (mut server, _, second, disk) = setup();
+    let calls = std::cell::Cell::new(0);
+    let cold = || {
+        calls.set(calls.get() + 1);
+        assert_eq!(disk.device().unflushed(), 0, "reading back would read the cache, time {}", calls.get());
+        Ok(())
+    };
+    update_with(&disk, Slot::B, &second, &mut server, &cold).unwrap();
+    assert_eq!(calls.get(), 3, "for the root, the tree with kernel and initramfs, the proof area");
+}
+
+#[test]
 fn a_proof_area_that_rots_is_found_out() {
     let (mut server, first, second, disk) = setup();
     let proof = layout().extent(Partition::Slot(Slot::B)).end() - image_format::proof::PROOF_LEN;
