@@ -6,11 +6,12 @@ use anyhow::{Result, bail};
 use bascule_tests::{demo, relay, verify, view::View};
 
 const USAGE: &str = "\
-usage: cargo demo [--keep] [--no-install]
+usage: cargo demo [--keep] [--no-install] [--no-build]
        cargo verify [--only STAGE]... [--skip-e2e]
 
   --keep        leave the server and the virtual machine running in the end
   --no-install  do not look for missing system packages and toolchain parts
+  --no-build    use the programs as they were built last
   --only STAGE  run this stage alone (cargo verify --only help lists them)
   --skip-e2e    leave out the stages that need a virtual machine";
 

@@ -1,6 +1,6 @@
 //! Numbers of the demo, taken from what the programs print.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::recipes;
@@ -48,10 +48,11 @@ pub(super) fn agent(world: &mut World<'_>, what: &str, from: Mark) -> Result<()>
     let times: Vec<(f64, &str)> = lines.iter().filter_map(|line| agent_line(&line.text)).collect();
     let last = times.iter().rposition(|(_, text)| text.contains(recipes::SWITCH_LINE));
     let last = last.with_context(|| format!("no line of the agent with {:?}", recipes::SWITCH_LINE))?;
-    // The latest start before it: time stamps grow within one boot.
-    let first = (0..last).rev().take_while(|&at| times[at].0 <= times[at + 1].0).last().unwrap_or(last);
+    let first = times[..last]
+        .iter()
+        .rposition(|(_, text)| text.starts_with("imgagent ") && text.ends_with(" starts"));
+    let first = first.context("no line of the agent that says that it starts")?;
     let took = times[last].0 - times[first].0;
-    ensure!(took >= 0.0, "the agent's time runs backwards");
     world.report.add(&format!("{what}: agent, start to switch_root"), took, "s");
     let memory = times.iter().filter_map(|(_, text)| peak_mib(text)).max();
     if let Some(memory) = memory {

@@ -29,6 +29,8 @@ pub struct Options {
     pub keep: bool,
     /// Do not look for packages and toolchain parts.
     pub no_install: bool,
+    /// Use the programs as they were built last.
+    pub no_build: bool,
 }
 
 impl Options {
@@ -39,6 +41,7 @@ impl Options {
             match *word {
                 "--keep" => options.keep = true,
                 "--no-install" => options.no_install = true,
+                "--no-build" => options.no_build = true,
                 other => bail!("cargo demo: unknown option {other:?}"),
             }
         }
@@ -63,9 +66,11 @@ pub fn run(view: &View, options: Options) -> Result<()> {
     if !options.no_install {
         prepare(view)?;
     }
-    view.begin("programs");
-    let account = build::programs(view)?;
-    view.done(&account);
+    if !options.no_build {
+        view.begin("programs");
+        let account = build::programs(view)?;
+        view.done(&account);
+    }
     let lifetime = if options.keep { Lifetime::Free } else { Lifetime::Bound };
     let mut world = World::make(view, &directory(), lifetime)?;
     stages(&mut world)?;

@@ -26,8 +26,8 @@ pub(super) const TRIAL_LINE: &str = "boot: booting ha@3 from slot";
 /// The agent's last line before the system starts.
 pub(super) const SWITCH_LINE: &str = "boot: switching to the system";
 
-/// Printed by systemd when the system is up.
-pub(super) const UP_LINE: &str = "Reached target multi-user.target";
+/// Printed by the health service when it begins: systemd has reached its basic target.
+pub(super) const UP_LINE: &str = "health: ha@1 in slot A";
 
 /// `ha@2`: one package more, one configuration file changed. The recipe extends the one before it, which moves aside.
 pub(super) fn second(images: &Path) -> Result<()> {

@@ -62,6 +62,7 @@ impl<'v> World<'v> {
         let server = Server::start(&dir.join("server"), lifetime)?;
         let repo = Repo::at(view, &dir.join("repo"), &images)?;
         repo.init(Some(&server))?;
+        repo.share_cache()?;
         Ok(Self { view, repo, server, report: Report::default(), dir: dir.into(), lifetime, vm: None })
     }
 

@@ -83,6 +83,15 @@ impl<'v> Repo<'v> {
         self.run(&args).map(drop)
     }
 
+    /// Lets repositories of later runs use the package archives that this one makes, and the other way round. `imgtool`
+    /// takes an archive only when recipe and package index are the same.
+    pub fn share_cache(&self) -> Result<()> {
+        let shared = workspace::target_dir().join("bascule-cache");
+        std::fs::create_dir_all(&shared).with_context(|| format!("create {}", shared.display()))?;
+        let link = self.dir.join("cache");
+        std::os::unix::fs::symlink(&shared, &link).with_context(|| format!("link {}", link.display()))
+    }
+
     /// Names the server to publish to in an existing repository.
     pub fn set_remote(&self, server: &Server) -> Result<()> {
         let path = self.dir.join("bascule.toml");
