@@ -11,8 +11,10 @@ use image_format::record::Record;
 use image_format::state::SlotState;
 use serde_json::{Value, json};
 
+use crate::boot::verity::device_name;
 use crate::disk::BootDisk;
 use crate::health::read_boot_info;
+use crate::sys::dm::Control;
 
 /// Prints the status, as a table or as JSON.
 ///
@@ -22,8 +24,24 @@ pub fn run(as_json: bool) -> anyhow::Result<()> {
     let info = read_boot_info(Path::new(BOOT_INFO_PATH))?;
     let disk = BootDisk::open_path(Path::new(&info.disk_device))?;
     let record = disk.load_record().record.context("the boot record cannot be read")?;
-    let text = if as_json { format!("{:#}\n", machine(&info, &record)) } else { table(&info, &record) };
+    let verity = verity(info.slot);
+    let text = match as_json {
+        true => format!("{:#}\n", machine(&info, &record, &verity)),
+        false => table(&info, &record, &verity),
+    };
     std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()).context("print the status")
+}
+
+/// What the kernel has seen of the running root so far.
+fn verity(slot: Slot) -> String {
+    let status = Control::open()
+        .map_err(anyhow::Error::new)
+        .and_then(|control| Ok(control.status(&device_name(slot))?));
+    match status.as_deref() {
+        Ok("V") => "no corruption seen".to_owned(),
+        Ok(other) => format!("state {other}"),
+        Err(error) => format!("state unknown: {error:#}"),
+    }
 }
 
 /// State, attempts and remark of a slot, in words.
@@ -37,7 +55,7 @@ fn words(state: &SlotState) -> (&'static str, String, &str) {
     }
 }
 
-fn table(info: &BootInfo, record: &Record) -> String {
+fn table(info: &BootInfo, record: &Record, verity: &str) -> String {
     let mut out = String::new();
     let group = info.group.as_ref().map_or("-", |group| group.as_str());
     let server = record.servers.delivery.as_deref().unwrap_or("-");
@@ -58,6 +76,7 @@ fn table(info: &BootInfo, record: &Record) -> String {
         ));
     }
     line("* running   + preferred".to_owned());
+    line(format!("root: dm-verity, {verity}"));
     for entry in record.state.quarantine() {
         line(format!(
             "quarantine: {} ({}): {}",
@@ -72,7 +91,7 @@ fn table(info: &BootInfo, record: &Record) -> String {
     out
 }
 
-fn machine(info: &BootInfo, record: &Record) -> Value {
+fn machine(info: &BootInfo, record: &Record, verity: &str) -> Value {
     let slots = Slot::ALL.map(|slot| {
         let state = record.state.slot(slot);
         let (word, ..) = words(state);
@@ -91,6 +110,67 @@ fn machine(info: &BootInfo, record: &Record) -> Value {
     });
     json!({
         "node": info.node, "group": info.group, "servers": record.servers, "slots": slots, "attempt": info.attempt,
-        "quarantine": record.state.quarantine().collect::<Vec<_>>(), "last_failure": record.state.last_failure(),
+        "verity": verity, "quarantine": record.state.quarantine().collect::<Vec<_>>(), "last_failure": record.state.last_failure(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use image_format::manifest::Manifest;
+    use image_format::state::BootState;
+    use image_format::test_images;
+
+    use super::*;
+
+    fn example() -> (BootInfo, Record) {
+        let (good, bad) = (test_images::image("ha@2", 2), test_images::image("ha@3", 3));
+        let mut record = Record::default();
+        record.state = BootState::rebuilt(vec![(Slot::B, good.clone())], 3);
+        record.state.begin_install(Slot::A, &bad, None).unwrap();
+        record.state.installed(Slot::A, 1).unwrap();
+        record.state.begin_boot(Slot::A).unwrap();
+        record.state.fail(Slot::A, "check haproxy: exit code 1").unwrap();
+        record.state.roll_back(Slot::A).unwrap();
+        let manifest: Manifest = test_images::manifest("ha@2", 2);
+        let info = BootInfo {
+            node: "52-54-00-12-34-56".parse().unwrap(),
+            group: Some("cluster".parse().unwrap()),
+            slot: Slot::B,
+            image: good.name.clone(),
+            manifest_digest: good.manifest,
+            manifest,
+            attempt: None,
+            record_device: "/dev/vda3".to_owned(),
+            disk_device: "/dev/vda".to_owned(),
+            report_url: None,
+            fetched_bytes: None,
+        };
+        (info, record)
+    }
+
+    #[test]
+    fn the_table_says_what_runs_and_what_is_refused_and_why() {
+        let (info, record) = example();
+        let short = test_images::image("ha@3", 3).manifest.short();
+        let expected = format!(
+            "node 52-54-00-12-34-56   group cluster   server -\n\n\
+             SLOT      IMAGE                    STATE      ATTEMPTS  REMARK\n\
+             A         ha@3                     bad        -         check haproxy: exit code 1\n\
+             B *+      ha@2                     confirmed  -\n\
+             * running   + preferred\n\
+             root: dm-verity, no corruption seen\n\
+             quarantine: ha@3 ({short}): check haproxy: exit code 1\n\
+             last failure: ha@3: check haproxy: exit code 1\n"
+        );
+        assert_eq!(table(&info, &record, "no corruption seen"), expected);
+    }
+
+    #[test]
+    fn programs_get_the_same() {
+        let (info, record) = example();
+        let value = machine(&info, &record, "no corruption seen");
+        assert_eq!(value["slots"][0]["state"], "bad");
+        assert_eq!(value["slots"][1]["running"], true);
+        assert_eq!(value["quarantine"][0]["image"]["name"], "ha@3");
+    }
 }

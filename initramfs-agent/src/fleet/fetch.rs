@@ -15,19 +15,12 @@ pub struct Server {
     client: Client,
     backoff: Backoff,
     until: Instant,
-    /// Bytes of bodies received so far.
-    pub received: u64,
 }
 
 impl Server {
     /// A server that is asked again after passing failures for at most `patience` from now on.
     pub fn new(base: BaseUrl, patience: Duration) -> Self {
-        Self {
-            client: Client::new(base),
-            backoff: Backoff::new(seed()),
-            until: Instant::now() + patience,
-            received: 0,
-        }
+        Self { client: Client::new(base), backoff: Backoff::new(seed()), until: Instant::now() + patience }
     }
 
     /// Where it is.
@@ -45,12 +38,7 @@ impl Server {
     /// # Errors
     /// All of [`HttpError`].
     pub(super) fn stream(&mut self, path: &str, max: u64, sink: Sink<'_>) -> Result<(), HttpError> {
-        let received = &mut self.received;
-        let mut counting = |bytes: &[u8]| {
-            *received += bytes.len() as u64;
-            sink(bytes)
-        };
-        self.client.get_with(path, &Limits::for_body(max), &mut counting).map(drop)
+        self.client.get_with(path, &Limits::for_body(max), sink).map(drop)
     }
 
     /// Waits before the next try.
@@ -81,7 +69,6 @@ impl Server {
             match self.client.get(path, &limits) {
                 Ok(body) => {
                     self.backoff = Backoff::new(seed());
-                    self.received += body.len() as u64;
                     return Ok(body);
                 }
                 Err(error) => self.pause_after(path, error)?,
