@@ -276,17 +276,29 @@ fn malformed_delegations_are_refused() {
     let mut both = delegation("a", &["x"], false);
     let Value::Object(members) = &mut both else { panic!() };
     members.insert("path_hash_prefixes".into(), Value::Array(vec![]));
+    let mut twice = delegation("a", &["x"], false);
+    let Value::Object(members) = &mut twice else { panic!() };
+    let Some(Value::Array(keyids)) = members.get_mut("keyids") else { panic!() };
+    keyids.push(keyids[0].clone());
+    let keyid = key(3).public().id();
     let cases = [
-        (vec![delegation("a", &["x"], false), delegation("a", &["y"], false)], "delegates twice to \"a\""),
-        (vec![delegation("root", &["x"], false)], "delegates to the top-level role \"root\""),
-        (vec![delegation("", &["x"], false)], "a delegated role's name is 0 bytes long"),
-        (vec![delegation(&"n".repeat(65_536), &["x"], false)], "a delegated role's name is 65536 bytes long"),
-        (vec![both], "delegation to \"a\" needs either paths or path_hash_prefixes"),
+        (vec![twice], format!("key id {keyid} is listed twice for one role")),
+        (
+            vec![delegation("a", &["x"], false), delegation("a", &["y"], false)],
+            "delegates twice to \"a\"".into(),
+        ),
+        (vec![delegation("root", &["x"], false)], "delegates to the top-level role \"root\"".into()),
+        (vec![delegation("", &["x"], false)], "a delegated role's name is 0 bytes long".into()),
+        (
+            vec![delegation(&"n".repeat(65_536), &["x"], false)],
+            "a delegated role's name is 65536 bytes long".into(),
+        ),
+        (vec![both], "delegation to \"a\" needs either paths or path_hash_prefixes".into()),
     ];
     for (roles, expected) in cases {
         let mut site = publish(&[("targets", roles, &[])]);
         let mut client = site.client();
-        let error = TrustError::Malformed { role: "targets".into(), reason: expected.into() };
+        let error = TrustError::Malformed { role: "targets".into(), reason: expected };
         assert_eq!(site.refresh(&mut client), Err(error));
     }
 }

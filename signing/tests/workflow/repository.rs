@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use signing::repo::{Lifetimes, RepoError, Repository, RoleKeys, RoleName, Section};
-use signing::{Client, TrustedFiles, UnixTime, Value, find_target, refresh};
+use signing::{Client, TrustError, TrustedFiles, UnixTime, Value, find_target, refresh};
 
 use crate::site::{NOW, key, repository, role_keys};
 
@@ -101,6 +101,22 @@ fn wrong_or_missing_keys_change_nothing() {
         assert_eq!(repo.files(), &before);
     }
     assert_eq!(names(&repo.write(&keys, NOW).unwrap())[0], "2.releases.json");
+}
+
+/// Everything is signed, but no client would read a file of this size.
+#[test]
+fn what_clients_would_refuse_is_not_handed_out() {
+    let keys = role_keys();
+    let mut repo = repository(&keys);
+    repo.write(&keys, NOW).unwrap();
+    let before = repo.files().clone();
+    let custom = Some(Value::String("x".repeat(5 << 20)));
+    repo.set_target(Section::Releases, "images/ha@2.json", 1, &[5; 32], custom).unwrap();
+    let outcome = repo.write(&keys, NOW);
+    assert!(matches!(outcome, Err(RepoError::Trust(TrustError::EndlessData { .. }))), "{outcome:?}");
+    assert_eq!(repo.files(), &before);
+    repo.remove_target(Section::Releases, "images/ha@2.json");
+    repo.write(&keys, NOW).unwrap();
 }
 
 #[test]
