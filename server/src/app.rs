@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use signing::UnixTime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::boot::host::UrlSettings;
 use crate::content::Content;
@@ -32,8 +32,7 @@ pub struct App {
     pub urls: UrlSettings,
     /// Can it serve?
     pub ready: Ready,
-    /// Places for uploads.
-    pub uploads: Semaphore,
+    uploads: Semaphore,
 }
 
 impl App {
@@ -47,6 +46,14 @@ impl App {
     ) -> Arc<Self> {
         let uploads = Semaphore::new(UPLOADS_MAX);
         Arc::new(Self { content, inventory, metrics, token, urls, ready: Ready::default(), uploads })
+    }
+
+    /// A place for an upload.
+    ///
+    /// # Errors
+    /// [`Error::Busy`].
+    pub fn upload_place(&self) -> Result<SemaphorePermit<'_>, Error> {
+        self.uploads.try_acquire().map_err(|_| Error::Busy("too many uploads at once".into()))
     }
 
     /// Runs a blocking step that needs the shared parts on a thread for such.
@@ -75,4 +82,20 @@ impl App {
 pub fn now() -> UnixTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixTime(since.as_secs().cast_signed())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::fleet::sqlite::Sqlite;
+
+    /// An app in `dir`, with nothing in it.
+    pub(crate) fn app(dir: &Path) -> Arc<App> {
+        let kv = Sqlite::open(&dir.join("fleet.db")).unwrap();
+        let inventory = Inventory::open(Arc::new(kv)).unwrap();
+        let urls = UrlSettings { delivery: None, admin: None, admin_port: 7081 };
+        App::new(Content::open(dir).unwrap(), inventory, Metrics::new(), TokenFile::of(dir), urls)
+    }
 }

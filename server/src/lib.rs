@@ -5,11 +5,14 @@
 //!                │                                   │
 //!        delivery listener                     admin listener           net: caps, time-outs, drain
 //!                │                                   │
-//!        delivery: GET, HEAD                  admin: token, JSON        http: bodies, errors, log line
+//!        delivery: GET, HEAD                  admin: token, JSON        http: extractors, errors, log line
 //!                └──────────────┬────────────────────┘
 //!                    content: store, signed view        boot: which image, script (pure)
 //!                    fleet: inventory in SQLite         metrics, ready
 //! ```
+//! The accept loop is our own, for its caps and time-outs; behind it, requests are routed by axum: each module with handlers
+//! has one `router()`, and `delivery::router` and `admin::router` merge them behind the checks of their listener.
+//!
 //! What a request may change is decided in three places only: `admin::upload` (objects), `content::commit` (metadata, verified by
 //! `image_format::repository`), `fleet::inventory` (what nodes say). The server holds no key that can sign anything.
 //!
@@ -25,6 +28,7 @@ pub mod content;
 pub mod delivery;
 pub mod files;
 pub mod fleet;
+pub mod health;
 pub mod http;
 pub mod logging;
 pub mod metrics;

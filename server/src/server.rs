@@ -12,19 +12,19 @@ use rustix::fs::FlockOperation;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::admin::Admin;
+use crate::admin;
 use crate::app::App;
 use crate::atomic::atomic_write;
 use crate::boot::host::UrlSettings;
 use crate::content::{Content, ContentError};
-use crate::delivery::Delivery;
+use crate::delivery;
 use crate::fleet::Inventory;
 use crate::fleet::inventory::InventoryError;
 use crate::fleet::kv::KvError;
 use crate::fleet::sqlite::Sqlite;
 use crate::metrics::Metrics;
 use crate::net::descriptors::make_room;
-use crate::net::listener::Listener;
+use crate::net::listener::{Listener, Site};
 use crate::settings::Settings;
 use crate::token::{TokenError, TokenFile};
 
@@ -110,10 +110,12 @@ impl Server {
         let app = App::new(opened.content, opened.inventory, metrics.clone(), opened.token, urls);
         tracing::info!(%delivery, %admin, "listening");
 
+        let delivery_site = Site { name: "delivery", routes: delivery::router(app.clone()) };
+        let admin_site = Site { name: "admin", routes: admin::router(app.clone()) };
         let (stop, stopped) = watch::channel(false);
         let tasks = vec![
-            tokio::spawn(delivery_listener.serve(Arc::new(Delivery(app.clone())), stopped.clone())),
-            tokio::spawn(admin_listener.serve(Arc::new(Admin(app.clone())), stopped.clone())),
+            tokio::spawn(delivery_listener.serve(delivery_site, stopped.clone())),
+            tokio::spawn(admin_listener.serve(admin_site, stopped.clone())),
             tokio::spawn(tend(app.clone(), stopped)),
         ];
         let listen_file = settings.data.join(LISTEN_FILE);

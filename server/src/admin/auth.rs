@@ -2,18 +2,28 @@
 
 use std::sync::Arc;
 
-use hyper::HeaderMap;
-use hyper::header;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 
 use crate::app::App;
 use crate::http::Error;
 use crate::token::matches;
 
-/// Checks `Authorization: Bearer TOKEN`.
-///
-/// # Errors
-/// [`Error::Unauthorized`].
-pub(super) async fn check(app: &Arc<App>, headers: &HeaderMap) -> Result<(), Error> {
+/// Proof of `Authorization: Bearer TOKEN`: a handler that takes it runs only with the admin's token.
+#[derive(Debug)]
+pub(super) struct Authorized(());
+
+impl FromRequestParts<Arc<App>> for Authorized {
+    /// [`Error::Unauthorized`].
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        check(app, &parts.headers).await.map(Self)
+    }
+}
+
+async fn check(app: &Arc<App>, headers: &HeaderMap) -> Result<(), Error> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or(Error::Unauthorized("no token"))?;
     if values.next().is_some() {

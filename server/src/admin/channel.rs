@@ -2,8 +2,8 @@
 
 use std::io::{self, Read};
 
+use axum::body::Body;
 use bytes::{Buf, Bytes};
-use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
 use crate::http::Error;
@@ -40,7 +40,7 @@ impl Feed {
     ///
     /// # Errors
     /// A body that breaks off, stalls, or has another length.
-    pub async fn all(self, body: &mut Incoming, length: u64) -> Result<(), Error> {
+    pub async fn all(self, body: &mut Body, length: u64) -> Result<(), Error> {
         let mut found = 0;
         while let Some(piece) = next_piece(body).await? {
             found += piece.len() as u64;

@@ -4,66 +4,82 @@ mod auth;
 pub mod channel;
 mod nodes;
 pub mod pack;
-pub mod path;
 mod publish;
+mod refusal;
 mod upload;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use hyper::body::Incoming;
-use hyper::http::request::Parts;
-use hyper::{Request, StatusCode};
+use axum::Router;
+use axum::middleware::from_fn;
 
-use self::path::Route;
 use crate::app::App;
-use crate::http::answer::ErrorForm;
-use crate::http::request_body::discard;
-use crate::http::{Answer, Error};
-use crate::net::listener::Service;
+use crate::health;
+use crate::http::{Error, strict};
 
-/// The service of the admin listener.
-#[derive(Debug)]
-pub struct Admin(pub Arc<App>);
-
-impl Service for Admin {
-    const NAME: &'static str = "admin";
-
-    fn route(path: &str) -> &'static str {
-        Route::word(path)
-    }
-
-    async fn answer(&self, request: Request<Incoming>, _: IpAddr) -> Answer {
-        let (head, mut body) = request.into_parts();
-        match dispatch(&self.0, &head, &mut body).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                discard(&head.headers, &mut body).await;
-                Answer::refusal(&error, ErrorForm::Json)
-            }
-        }
-    }
+/// Everything that the admin listener answers.
+pub fn router(app: Arc<App>) -> Router {
+    let routes = Router::new()
+        .merge(health::router())
+        .merge(nodes::router())
+        .merge(publish::router())
+        .merge(upload::router())
+        .fallback(async || Error::NotFound("no such call".into()))
+        .with_state(app);
+    // Layers around a router that has only a fallback run before anything is routed.
+    Router::new().fallback_service(routes).layer(from_fn(strict::layer)).layer(from_fn(refusal::layer))
 }
 
-async fn dispatch(app: &Arc<App>, head: &Parts, body: &mut Incoming) -> Result<Answer, Error> {
-    if head.uri.authority().is_some() {
-        return Err(Error::BadRequest("this is no proxy".into()));
+#[cfg(test)]
+mod tests {
+    use axum::http::{StatusCode, header};
+
+    use super::*;
+    use crate::app::tests::app;
+    use crate::http::tests::ask;
+
+    #[tokio::test]
+    async fn the_calls_of_the_contract() {
+        let dir = tempfile::tempdir().unwrap();
+        let routes = router(app(dir.path()));
+        for (method, path, word, open) in [
+            ("POST", "/v1/objects/missing", "missing", false),
+            ("PUT", "/v1/objects", "pack", false),
+            ("POST", "/v1/commit", "commit", false),
+            ("GET", "/v1/metadata", "names", false),
+            ("GET", "/v1/nodes", "nodes", false),
+            ("GET", "/v1/nodes/52-54-00-12-34-56", "node", false),
+            ("POST", "/v1/nodes/52-54-00-12-34-56/report", "report", true),
+            ("GET", "/healthz", "healthz", true),
+        ] {
+            let (response, found) = ask(&routes, method, path).await;
+            let needs_token = response.status() == StatusCode::UNAUTHORIZED;
+            assert_eq!((needs_token, found), (!open, word), "{path}");
+            let (refused, found) = ask(&routes, "DELETE", path).await;
+            assert_eq!((refused.status(), found), (StatusCode::METHOD_NOT_ALLOWED, word), "{path}");
+            let allowed = refused.headers()[header::ALLOW].to_str().unwrap();
+            assert!(allowed.starts_with(method), "{path}: {allowed}");
+        }
     }
-    let route = Route::of(&head.method, head.uri.path())?;
-    if route.needs_token() {
-        auth::check(app, &head.headers).await?;
-    }
-    match route {
-        Route::Health => Ok(Answer::text("ok\n")),
-        Route::Missing => upload::missing(app, &head.headers, body).await,
-        Route::Pack => upload::pack(app, &head.headers, body).await,
-        Route::Commit => publish::commit(app, &head.headers, body).await,
-        Route::Names => publish::names(app).await,
-        Route::Nodes => nodes::all(app).await,
-        Route::Node(node) => nodes::one(app, node).await,
-        Route::Report(node) => {
-            nodes::report(app, &head.headers, body, node).await?;
-            Ok(Answer::bare(StatusCode::NO_CONTENT))
+
+    #[tokio::test]
+    async fn hostile_paths_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let routes = router(app(dir.path()));
+        for path in ["/", "/v1", "/v2/nodes", "/v1/objects/", "/v1/nodes2", "/admin.token", "*"] {
+            let (refused, word) = ask(&routes, "GET", path).await;
+            assert_eq!((refused.status(), word), (StatusCode::NOT_FOUND, "none"), "{path}");
+        }
+        for path in [
+            "/v1/nodes/",
+            "/v1/nodes/..",
+            "/v1/nodes/%2e%2e",
+            "/v1/nodes/A",
+            "/v1/nodes/a/b/report",
+            "/v1/nodes//report",
+        ] {
+            let (refused, word) = ask(&routes, "GET", path).await;
+            assert_eq!((refused.status(), word), (StatusCode::BAD_REQUEST, "none"), "{path}");
         }
     }
 }

@@ -2,36 +2,42 @@
 
 use std::sync::Arc;
 
+use axum::extract::State;
+use axum::{Json, Router};
 use fleet_protocol::Commit;
 use fleet_protocol::publish::{COMMIT_MAX, Names};
-use hyper::HeaderMap;
-use hyper::body::Incoming;
 use image_format::repository::{CommitError, Committed, Repository, Upload};
+use serde_json::Value;
 
+use super::auth::Authorized;
 use crate::app::{App, now};
+use crate::http::Error;
 use crate::http::error::Chain;
-use crate::http::request_body::{declared_length, whole};
-use crate::http::{Answer, Error};
+use crate::http::request_body::Declared;
+use crate::http::route::{get, post};
 
-/// `GET /v1/metadata`.
-pub(super) async fn names(app: &Arc<App>) -> Result<Answer, Error> {
+/// Names and commits.
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new().route("/v1/metadata", get("names", names)).route("/v1/commit", post("commit", commit))
+}
+
+async fn names(State(app): State<Arc<App>>, _: Authorized) -> Result<Json<Names>, Error> {
     app.blocking(|app| {
         let repository = Repository::open(app.content.store());
         let metadata = repository.metadata_names().map_err(Error::internal)?;
-        Answer::json(&Names { metadata, targets: repository.target_names().map_err(Error::internal)? })
+        let targets = repository.target_names().map_err(Error::internal)?;
+        Ok(Json(Names { metadata, targets }))
     })
     .await
 }
 
-/// `POST /v1/commit`.
-pub(super) async fn commit(
-    app: &Arc<App>,
-    headers: &HeaderMap,
-    body: &mut Incoming,
-) -> Result<Answer, Error> {
-    declared_length(headers, COMMIT_MAX)?;
-    let _place = app.uploads.try_acquire().map_err(|_| Error::Busy("too many uploads at once".into()))?;
-    let bytes = whole(headers, body, COMMIT_MAX).await?;
+async fn commit(
+    State(app): State<Arc<App>>,
+    _: Authorized,
+    body: Declared<COMMIT_MAX>,
+) -> Result<Json<Value>, Error> {
+    let _place = app.upload_place()?;
+    let bytes = body.whole().await?;
     app.blocking(move |app| {
         let commit: Commit =
             serde_json::from_slice(&bytes).map_err(|error| Error::BadRequest(error.to_string()))?;
@@ -44,7 +50,7 @@ pub(super) async fn commit(
         let committed = app.content.commit(upload, now()).map_err(commit_error)?;
         let Committed { changed, images, pins } = &committed;
         tracing::info!(changed, ?images, ?pins, "published");
-        Answer::json(&serde_json::json!({ "changed": changed, "images": images, "pins": pins }))
+        Ok(Json(serde_json::json!({ "changed": changed, "images": images, "pins": pins })))
     })
     .await
 }

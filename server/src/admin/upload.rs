@@ -2,27 +2,35 @@
 
 use std::sync::Arc;
 
+use axum::extract::State;
+use axum::{Json, Router};
 use fleet_protocol::publish::{MISSING_MAX, Missing, MissingAnswer, PACK_MAX, Stored};
-use hyper::HeaderMap;
-use hyper::body::Incoming;
 use image_format::store::StoreError;
 
+use super::auth::Authorized;
 use super::channel::{BodyReader, channel};
 use super::pack::{Pack, PackError};
 use crate::app::App;
-use crate::http::request_body::{declared_length, in_time, whole};
-use crate::http::{Answer, Error};
+use crate::http::Error;
+use crate::http::request_body::{Declared, in_time};
+use crate::http::route::{post, put};
 
 /// Largest question about missing objects, in bytes: the ids with their quotes and commas, and white space.
 const MISSING_BODY_MAX: u64 = MISSING_MAX as u64 * 80;
 
-/// `POST /v1/objects/missing`.
-pub(super) async fn missing(
-    app: &Arc<App>,
-    headers: &HeaderMap,
-    body: &mut Incoming,
-) -> Result<Answer, Error> {
-    let bytes = whole(headers, body, MISSING_BODY_MAX).await?;
+/// Questions about objects, and packs.
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v1/objects/missing", post("missing", missing))
+        .route("/v1/objects", put("pack", pack))
+}
+
+async fn missing(
+    State(app): State<Arc<App>>,
+    _: Authorized,
+    body: Declared<MISSING_BODY_MAX>,
+) -> Result<Json<MissingAnswer>, Error> {
+    let bytes = body.whole().await?;
     let question: Missing =
         serde_json::from_slice(&bytes).map_err(|error| Error::BadRequest(error.to_string()))?;
     if question.ids.len() > MISSING_MAX {
@@ -38,23 +46,26 @@ pub(super) async fn missing(
                 missing.push(id);
             }
         }
-        Answer::json(&MissingAnswer { missing })
+        Ok(Json(MissingAnswer { missing }))
     })
     .await
 }
 
-/// `PUT /v1/objects`.
-pub(super) async fn pack(app: &Arc<App>, headers: &HeaderMap, body: &mut Incoming) -> Result<Answer, Error> {
-    let length = declared_length(headers, PACK_MAX)?;
-    let _place = app.uploads.try_acquire().map_err(|_| Error::Busy("too many uploads at once".into()))?;
+async fn pack(
+    State(app): State<Arc<App>>,
+    _: Authorized,
+    mut body: Declared<PACK_MAX>,
+) -> Result<Json<Stored>, Error> {
+    let _place = app.upload_place()?;
     let (feed, reader) = channel();
     let storing = app.blocking(|app| store(app, reader));
-    let (fed, stored) = tokio::join!(in_time(length, feed.all(body, length)), storing);
+    let feeding = in_time(body.length, feed.all(&mut body.body, body.length));
+    let (fed, stored) = tokio::join!(feeding, storing);
     // When the body broke off, that is the cause; what the reader saw of it is the consequence.
     fed?;
     let stored = stored?;
     app.content.stored(stored.stored);
-    Answer::json(&stored)
+    Ok(Json(stored))
 }
 
 /// All objects of a pack or none. Blocks.

@@ -7,32 +7,44 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
-use hyper::StatusCode;
-use hyper::header::{self, HeaderValue};
 use image_format::ObjectId;
 
+use super::path::Batch;
 use super::ranges::{BATCH_BYTES_MAX, parse};
 use crate::app::App;
 use crate::files::{FilePieces, Files};
-use crate::http::pieces::{self, PIECE, Source};
-use crate::http::{Answer, Error};
+use crate::http::pieces::{PIECE, Pieces, Source};
+use crate::http::route::get;
+use crate::http::{Error, Named};
 
-/// The answer to `/batch/INDEX/RANGES`.
-pub(super) async fn answer(app: &Arc<App>, index: ObjectId, ranges: &str) -> Result<Answer, Error> {
+/// `/batch/INDEX/RANGES`.
+pub(super) fn router() -> Router<Arc<App>> {
+    // One parameter: a batch of no ranges is malformed, not unknown.
+    Router::new().route("/batch/{*batch}", get("batch", batch))
+}
+
+async fn batch(
+    State(app): State<Arc<App>>,
+    Named(Batch { index, ranges }): Named<Batch>,
+) -> Result<Response, Error> {
     if !app.content.published().is_index(&index) {
         return Err(Error::NotFound("not the index of a published image".into()));
     }
-    let ranges = ranges.to_owned();
     let objects = app.blocking(move |app| select(app, index, &ranges)).await?;
     let length = objects.iter().map(|(_, length)| u64::from(*length)).sum();
     let source = Objects { files: app.content.files().clone(), rest: objects.into(), current: None };
-    let answer = Answer::new(StatusCode::OK, "application/octet-stream", pieces::body(source, length));
-    let immutable = HeaderValue::from_static("public, max-age=31536000, immutable");
-    Ok(answer
-        .length(length)
-        .with(header::CACHE_CONTROL, immutable)
-        .with(header::ACCEPT_RANGES, HeaderValue::from_static("none")))
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        (header::ACCEPT_RANGES, "none"),
+    ];
+    Ok((headers, Body::new(Pieces::new(source, length))).into_response())
 }
 
 /// The objects behind the ranges, in order, all of them there in their right length.

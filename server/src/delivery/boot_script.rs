@@ -2,26 +2,39 @@
 
 use std::sync::Arc;
 
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::header;
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, header};
 
 use crate::app::{App, now};
 use crate::boot::choose::{Choice, choose};
 use crate::boot::identity::{self, Identity};
 use crate::boot::script;
 use crate::fleet::inventory::Sighting;
-use crate::http::{Answer, Error};
+use crate::http::route::get;
+use crate::http::{Error, Text};
+
+/// The script's path and its alias. No other path of this listener has a query.
+pub(super) const PATHS: [&str; 2] = ["/boot.ipxe", "/boot.ipxe.0"];
+
+/// The script, by either path.
+pub(super) fn router() -> Router<Arc<App>> {
+    PATHS.into_iter().fold(Router::new(), |router, path| router.route(path, get("boot", boot_script)))
+}
 
 /// The script for whoever asks.
-pub(super) async fn answer(app: &Arc<App>, request: &Request<Incoming>) -> Result<Answer, Error> {
+async fn boot_script(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Text, Error> {
     let bad = |error: &dyn std::fmt::Display| Error::BadRequest(error.to_string());
-    let identity = identity::parse(request.uri().query()).map_err(|error| bad(&error))?;
-    let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or("\u{fffd}"));
+    let identity = identity::parse(query.as_deref()).map_err(|error| bad(&error))?;
+    let host = headers.get(header::HOST).map(|host| host.to_str().unwrap_or("\u{fffd}"));
     let urls = app.urls.for_host(host).map_err(|error| bad(&error))?;
     let Some(Identity { node, shown }) = identity else {
         app.metrics.boot_script("bootstrap");
-        return Ok(Answer::text(script::bootstrap(&urls)));
+        return Ok(Text(script::bootstrap(&urls)));
     };
     let asked = node.clone();
     let record = app.blocking(move |app| app.inventory.get(&asked).map_err(Error::internal)).await;
@@ -44,5 +57,5 @@ pub(super) async fn answer(app: &Arc<App>, request: &Request<Incoming>) -> Resul
     };
     tracing::info!(%node, outcome, text = ?message, "boot script");
     app.inventory.note(node, Sighting { time: now(), identity: shown, message });
-    Ok(Answer::text(text))
+    Ok(Text(text))
 }

@@ -4,52 +4,72 @@
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use hyper::StatusCode;
-use hyper::header::{self, HeaderMap, HeaderValue};
 use image_format::ObjectId;
 
+use super::path::{MetadataName, TargetName};
 use crate::app::App;
 use crate::files::{FilePieces, Opened};
-use crate::http::body::full;
-use crate::http::pieces::{self, Source};
-use crate::http::{Answer, Error};
+use crate::http::pieces::{Pieces, Source};
+use crate::http::route::get;
+use crate::http::{Error, Named};
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// An object.
-pub(super) async fn object(app: &Arc<App>, headers: &HeaderMap, id: ObjectId) -> Result<Answer, Error> {
-    let opened =
-        open(app, id.object_path()).await?.ok_or_else(|| Error::NotFound("no such object".into()))?;
-    immutable(headers, &id.to_string(), "application/octet-stream", opened)
+/// Objects, metadata, targets.
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/objects/{id}", get("object", object))
+        .route("/metadata/{name}", get("metadata", metadata))
+        .route("/targets/{*name}", get("target", target))
 }
 
-/// A metadata file.
-pub(super) async fn metadata(app: &Arc<App>, headers: &HeaderMap, name: &str) -> Result<Answer, Error> {
+async fn object(
+    State(app): State<Arc<App>>,
+    Named(id): Named<ObjectId>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let opened =
+        open(&app, id.object_path()).await?.ok_or_else(|| Error::NotFound("no such object".into()))?;
+    immutable(&headers, &id.to_string(), "application/octet-stream", opened)
+}
+
+async fn metadata(
+    State(app): State<Arc<App>>,
+    Named(MetadataName(name)): Named<MetadataName>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
     let missing = || Error::NotFound("no such metadata".into());
-    if !app.content.published().may_show(name) {
+    if !app.content.published().may_show(&name) {
         return Err(missing());
     }
-    let opened = open(app, format!("tuf/metadata/{name}")).await?.ok_or_else(missing)?;
+    let opened = open(&app, format!("tuf/metadata/{name}")).await?.ok_or_else(missing)?;
     if name != "timestamp.json" {
-        return immutable(headers, name, "application/json", opened);
+        return immutable(&headers, &name, "application/json", opened);
     }
     let bytes = app.blocking(move |_| read_small(opened)).await?;
-    let tag = blake3::hash(&bytes).to_hex();
-    let tag = tag_of(&tag)?;
-    if matches(headers, &tag) {
+    let tag = tag_of(&blake3::hash(&bytes).to_hex())?;
+    if matches(&headers, &tag) {
         return Ok(not_modified(tag, NO_CACHE));
     }
-    let length = bytes.len() as u64;
-    Ok(with_cache(Answer::new(StatusCode::OK, "application/json", full(bytes)), tag, NO_CACHE).length(length))
+    Ok((cached(tag, NO_CACHE), [(header::CONTENT_TYPE, "application/json")], bytes).into_response())
 }
 
-/// A target file.
-pub(super) async fn target(app: &Arc<App>, headers: &HeaderMap, name: &str) -> Result<Answer, Error> {
-    let opened = open(app, format!("tuf/targets/{name}")).await?;
+async fn target(
+    State(app): State<Arc<App>>,
+    Named(TargetName(name)): Named<TargetName>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let opened = open(&app, format!("tuf/targets/{name}")).await?;
     let opened = opened.ok_or_else(|| Error::NotFound("no such target".into()))?;
-    immutable(headers, name, "application/json", opened)
+    immutable(&headers, &name, "application/json", opened)
 }
 
 async fn open(app: &Arc<App>, path: String) -> Result<Option<Opened>, Error> {
@@ -74,27 +94,27 @@ fn immutable(
     name: &str,
     content_type: &'static str,
     opened: Opened,
-) -> Result<Answer, Error> {
+) -> Result<Response, Error> {
     let tag = tag_of(name)?;
     if matches(headers, &tag) {
         return Ok(not_modified(tag, IMMUTABLE));
     }
     let size = opened.size;
-    let body = pieces::body(FilePieces::from(opened), size);
-    Ok(with_cache(Answer::new(StatusCode::OK, content_type, body), tag, IMMUTABLE).length(size))
+    let body = Body::new(Pieces::new(FilePieces::from(opened), size));
+    Ok((cached(tag, IMMUTABLE), [(header::CONTENT_TYPE, content_type)], body).into_response())
 }
 
 fn tag_of(name: &str) -> Result<HeaderValue, Error> {
     HeaderValue::from_str(&format!("\"{name}\"")).map_err(Error::internal)
 }
 
-fn with_cache(answer: Answer, tag: HeaderValue, cache: HeaderValue) -> Answer {
-    let answer = answer.with(header::ETAG, tag).with(header::CACHE_CONTROL, cache);
-    answer.with(header::ACCEPT_RANGES, HeaderValue::from_static("none"))
+fn cached(tag: HeaderValue, cache: HeaderValue) -> [(HeaderName, HeaderValue); 3] {
+    let no_ranges = HeaderValue::from_static("none");
+    [(header::ETAG, tag), (header::CACHE_CONTROL, cache), (header::ACCEPT_RANGES, no_ranges)]
 }
 
-fn not_modified(tag: HeaderValue, cache: HeaderValue) -> Answer {
-    with_cache(Answer::bare(StatusCode::NOT_MODIFIED), tag, cache)
+fn not_modified(tag: HeaderValue, cache: HeaderValue) -> Response {
+    (StatusCode::NOT_MODIFIED, cached(tag, cache)).into_response()
 }
 
 /// Whether If-None-Match names `tag` (RFC 9110, 13.1.2: weak comparison, a list, or `*`).

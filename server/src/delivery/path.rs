@@ -1,102 +1,61 @@
-//! From the path of a request to what is asked for. Pure, and before any file is touched.
+//! What the paths of the delivery listener name. Pure, and before any file is touched.
 //!
 //! Nothing is decoded or normalised: a name is spelled in the one way we spell it, or it does not exist.
 
 use image_format::ObjectId;
 
+use crate::http::{Error, Name};
+
 /// Longest metadata or target file name, in bytes.
 const NAME_MAX: usize = 200;
 
-/// What is asked for on the delivery listener.
+/// A metadata file, by its name in `tuf/metadata/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Route<'p> {
-    /// The iPXE script.
-    Boot,
-    /// A stored object.
-    Object(ObjectId),
-    /// Many stored objects of one index; the ranges are not parsed yet.
-    Batch(ObjectId, &'p str),
-    /// A metadata file, by its name in `tuf/metadata/`.
-    Metadata(&'p str),
-    /// A target file, by its path below `tuf/targets/`.
-    Target(&'p str),
-    /// Is the process up?
-    Health,
-    /// Can it serve?
-    Ready,
-    /// Prometheus.
-    Metrics,
+pub struct MetadataName(pub String);
+
+/// A target file, by its path below `tuf/targets/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetName(pub String);
+
+/// Many stored objects of one index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The index.
+    pub index: ObjectId,
+    /// The ranges; not parsed yet.
+    pub ranges: String,
 }
 
-/// Why a path names nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// A spelling that we never use; an attempt at something.
-    Spelling(&'static str),
-    /// Nothing of that name.
-    Unknown(&'static str),
-}
-
-impl<'p> Route<'p> {
-    /// Reads a path as it came, undecoded.
-    ///
-    /// # Errors
-    /// [`Refused`].
-    pub fn of(path: &'p str) -> Result<Self, Refused> {
-        check_spelling(path)?;
-        match path {
-            "/boot.ipxe" | "/boot.ipxe.0" => return Ok(Self::Boot),
-            "/healthz" => return Ok(Self::Health),
-            "/readyz" => return Ok(Self::Ready),
-            "/metrics" => return Ok(Self::Metrics),
-            _ => {}
-        }
-        if let Some(id) = path.strip_prefix("/objects/") {
-            let id = id.parse();
-            return id
-                .map(Self::Object)
-                .map_err(|_| Refused::Unknown("an object is named by 64 lower-case hex digits"));
-        }
-        if let Some(rest) = path.strip_prefix("/batch/") {
-            let (id, ranges) = rest.split_once('/').ok_or(Refused::Unknown("a batch is INDEX/RANGES"))?;
-            let id =
-                id.parse().map_err(|_| Refused::Unknown("an index is named by 64 lower-case hex digits"))?;
-            return Ok(Self::Batch(id, ranges));
-        }
-        if let Some(name) = path.strip_prefix("/metadata/") {
-            let found = is_metadata_name(name).then_some(Self::Metadata(name));
-            return found.ok_or(Refused::Unknown("not a name of metadata"));
-        }
-        if let Some(name) = path.strip_prefix("/targets/") {
-            let found = is_target_name(name).then_some(Self::Target(name));
-            return found.ok_or(Refused::Unknown("not a name of a target"));
-        }
-        Err(Refused::Unknown("no such page"))
-    }
-
-    /// The route as a word for logs and metrics.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Boot => "boot",
-            Self::Object(_) => "object",
-            Self::Batch(..) => "batch",
-            Self::Metadata(_) => "metadata",
-            Self::Target(_) => "target",
-            Self::Health => "healthz",
-            Self::Ready => "readyz",
-            Self::Metrics => "metrics",
-        }
+impl Name for ObjectId {
+    fn parse(text: &str) -> Result<Self, Error> {
+        text.parse().map_err(|_| unknown("an object is named by 64 lower-case hex digits"))
     }
 }
 
-fn check_spelling(path: &str) -> Result<(), Refused> {
-    if path.contains('%') {
-        return Err(Refused::Spelling("percent-encoding in a path"));
+impl Name for Batch {
+    fn parse(text: &str) -> Result<Self, Error> {
+        let (index, ranges) = text.split_once('/').ok_or_else(|| unknown("a batch is INDEX/RANGES"))?;
+        let index = index.parse().map_err(|_| unknown("an index is named by 64 lower-case hex digits"))?;
+        Ok(Self { index, ranges: ranges.to_owned() })
     }
-    if path.contains("..") || path.contains('\\') || path.contains("//") || path.contains('\0') {
-        return Err(Refused::Spelling("a path that climbs or repeats separators"));
+}
+
+impl Name for MetadataName {
+    fn parse(text: &str) -> Result<Self, Error> {
+        let found = is_metadata_name(text).then(|| Self(text.to_owned()));
+        found.ok_or_else(|| unknown("not a name of metadata"))
     }
-    Ok(())
+}
+
+impl Name for TargetName {
+    fn parse(text: &str) -> Result<Self, Error> {
+        let found = is_target_name(text).then(|| Self(text.to_owned()));
+        found.ok_or_else(|| unknown("not a name of a target"))
+    }
+}
+
+fn unknown(what: &str) -> Error {
+    Error::NotFound(what.into())
 }
 
 /// `timestamp.json` or `N.role.json`.
@@ -132,30 +91,53 @@ fn is_name_byte(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::{StatusCode, Uri};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::app::tests::app;
+    use crate::delivery::router;
+    use crate::http::strict;
+    use crate::http::tests::ask;
 
-    #[test]
-    fn the_paths_of_the_contract() {
+    #[tokio::test]
+    async fn the_paths_of_the_contract() {
         let hex = "0123456789abcdef".repeat(4);
         let id: ObjectId = hex.parse().unwrap();
-        assert_eq!(Route::of("/boot.ipxe"), Ok(Route::Boot));
-        assert_eq!(Route::of("/boot.ipxe.0"), Ok(Route::Boot));
-        assert_eq!(Route::of(&format!("/objects/{hex}")), Ok(Route::Object(id)));
-        assert_eq!(Route::of(&format!("/batch/{hex}/0-3,7")), Ok(Route::Batch(id, "0-3,7")));
-        assert_eq!(Route::of("/metadata/timestamp.json"), Ok(Route::Metadata("timestamp.json")));
-        assert_eq!(Route::of("/metadata/12.root.json"), Ok(Route::Metadata("12.root.json")));
-        let pin = format!("pins/{hex}.@assignments.json");
-        assert_eq!(Route::of(&format!("/targets/{pin}")), Ok(Route::Target(&pin)));
-        let image = format!("images/{hex}.ha@1.2.json");
-        assert_eq!(Route::of(&format!("/targets/{image}")), Ok(Route::Target(&image)));
+        assert_eq!(ObjectId::parse(&hex).unwrap(), id);
+        let batch = Batch { index: id, ranges: "0-3,7".into() };
+        assert_eq!(Batch::parse(&format!("{hex}/0-3,7")).unwrap(), batch);
+        for name in ["timestamp.json", "12.root.json"] {
+            assert_eq!(MetadataName::parse(name).unwrap(), MetadataName(name.into()));
+        }
+        for name in [format!("pins/{hex}.@assignments.json"), format!("images/{hex}.ha@1.2.json")] {
+            assert_eq!(TargetName::parse(&name).unwrap(), TargetName(name));
+        }
+
+        let dir = tempfile::tempdir().unwrap();
+        let routes = router(app(dir.path()));
+        for (path, word) in [
+            ("/boot.ipxe", "boot"),
+            ("/boot.ipxe.0", "boot"),
+            (&format!("/objects/{hex}"), "object"),
+            (&format!("/batch/{hex}/0-3,7"), "batch"),
+            ("/metadata/timestamp.json", "metadata"),
+            ("/metadata/12.root.json", "metadata"),
+            (&format!("/targets/pins/{hex}.@assignments.json"), "target"),
+            (&format!("/targets/images/{hex}.ha@1.2.json"), "target"),
+            ("/healthz", "healthz"),
+            ("/readyz", "readyz"),
+            ("/metrics", "metrics"),
+        ] {
+            assert_eq!(ask(&routes, "GET", path).await.1, word, "{path}");
+        }
     }
 
-    #[test]
-    fn hostile_paths_are_refused() {
+    #[tokio::test]
+    async fn hostile_paths_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let routes = router(app(dir.path()));
         let hex = "a".repeat(64);
-        let spelled = |path: &str| matches!(Route::of(path), Err(Refused::Spelling(_)));
         for path in [
             "/objects/../../etc/passwd",
             "/objects/%2e%2e%2f",
@@ -169,10 +151,14 @@ mod tests {
             &format!("/objects/%61{}", &hex[1..]),
             &format!("/objects//{hex}"),
         ] {
-            assert!(spelled(path), "{path} {:?}", Route::of(path));
+            assert!(strict::spelling(path).is_err(), "{path}");
+            // Some are no URI at all.
+            if path.parse::<Uri>().is_ok() {
+                let (refused, word) = ask(&routes, "GET", path).await;
+                assert_eq!((refused.status(), word), (StatusCode::BAD_REQUEST, "none"), "{path}");
+            }
         }
         for path in [
-            String::new(),
             "/".into(),
             "*".into(),
             "/objects".into(),
@@ -198,15 +184,20 @@ mod tests {
             "/admin.token".into(),
             "/fleet.db".into(),
         ] {
-            assert!(matches!(Route::of(&path), Err(Refused::Unknown(_))), "{path} {:?}", Route::of(&path));
+            strict::spelling(&path).unwrap();
+            let (refused, word) = ask(&routes, "GET", &path).await;
+            assert_eq!((refused.status(), word), (StatusCode::NOT_FOUND, "none"), "{path}");
         }
     }
 
     proptest! {
         /// Whatever is let through leads below its directory when it is used as a relative path.
         #[test]
-        fn names_that_pass_never_climb(path in "/(metadata|targets|objects|batch)/[a-zA-Z0-9./@%\\\\_-]{0,90}") {
-            if let Ok(Route::Metadata(name) | Route::Target(name)) = Route::of(&path) {
+        fn names_that_pass_never_climb(name in "[a-zA-Z0-9./@%\\\\_-]{0,90}") {
+            let (metadata, target) = (format!("/metadata/{name}"), format!("/targets/{name}"));
+            let metadata = strict::spelling(&metadata).is_ok() && MetadataName::parse(&name).is_ok();
+            let target = strict::spelling(&target).is_ok() && TargetName::parse(&name).is_ok();
+            if metadata || target {
                 prop_assert!(!name.contains("..") && !name.starts_with('/') && !name.contains("//"));
                 prop_assert!(name.bytes().all(|byte| is_name_byte(byte) || b"@/".contains(&byte)));
             }

@@ -2,34 +2,39 @@
 
 use std::sync::Arc;
 
-use hyper::StatusCode;
-use hyper::header::{self, HeaderValue};
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
 
 use crate::app::{App, now};
-use crate::http::{Answer, Error};
+use crate::http::route::get;
+use crate::http::{Error, Text};
 use crate::metrics::Snapshot;
 
+/// Readiness and metrics.
+pub(super) fn router() -> Router<Arc<App>> {
+    Router::new().route("/readyz", get("readyz", ready)).route("/metrics", get("metrics", metrics))
+}
+
 /// 200 `ok`, or 503 with one reason a line.
-pub(super) async fn ready(app: &Arc<App>) -> Result<Answer, Error> {
+async fn ready(State(app): State<Arc<App>>) -> Result<Text, Error> {
     let problems = app.blocking(|app| Ok(app.ready.problems(&app.content, now()))).await?;
-    if problems.is_empty() {
-        let published = app.content.published().view.is_some();
-        return Ok(Answer::text(if published { "ok\n" } else { "ok; nothing is published yet\n" }));
+    if !problems.is_empty() {
+        return Err(Error::NotReady(problems));
     }
-    let mut answer = Answer::text(format!("{}\n", problems.join("\n")));
-    *answer.response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    answer.reason = Some(problems.join("; "));
-    Ok(answer)
+    let published = app.content.published().view.is_some();
+    Ok(Text(if published { "ok\n" } else { "ok; nothing is published yet\n" }.into()))
 }
 
 /// The text for Prometheus.
-pub(super) fn metrics(app: &Arc<App>) -> Result<Answer, Error> {
+async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResponse, Error> {
     let snapshot = Snapshot {
         objects: app.content.objects(),
         nodes: app.inventory.by_health(),
         expires_in: app.content.published().expires_in(now()),
     };
     let text = app.metrics.text(&snapshot).map_err(Error::internal)?;
-    let open_metrics = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    Ok(Answer::text(text).with(header::CONTENT_TYPE, open_metrics))
+    let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, open_metrics)], Text(text)))
 }

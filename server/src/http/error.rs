@@ -3,7 +3,12 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use hyper::StatusCode;
+use axum::http::StatusCode;
+use axum::http::header::{self, HeaderValue};
+use axum::response::{IntoResponse, Response};
+
+use super::answer::Text;
+use crate::net::shed::retry_after;
 
 /// Why a request is refused. `Display` is what the client reads; [`Error::Internal`] keeps its cause for the log.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +48,12 @@ pub enum Error {
     /// The disk is full or not writable; nothing was changed.
     #[error("no space: {0}; nothing was changed")]
     NoSpace(String),
-    /// Too much at once, or not ready.
+    /// Too much at once.
     #[error("busy: {0}")]
     Busy(String),
+    /// This server cannot do its work; one reason a line.
+    #[error("{}", .0.join("\n"))]
+    NotReady(Vec<String>),
     /// A fault of ours.
     #[error("internal error; the server's log says more")]
     Internal(#[source] Box<dyn StdError + Send + Sync>),
@@ -74,7 +82,7 @@ impl Error {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
-            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -83,8 +91,48 @@ impl Error {
     pub fn for_log(&self) -> String {
         match self {
             Self::Internal(cause) => format!("internal error: {}", Chain(cause.as_ref())),
+            Self::NotReady(problems) => problems.join("; "),
             other => other.to_string(),
         }
+    }
+}
+
+/// What an answer that refuses carries along, as an extension, for the layers around it.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// What the client reads.
+    pub told: String,
+    /// What the log says.
+    pub reason: String,
+}
+
+/// As plain text; the admin listener makes JSON of it.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let refusal = Refusal { told: self.to_string(), reason: self.for_log() };
+        // No cache keeps it: what is missing now may be published in a moment.
+        let mut response = (self.status(), Text(format!("{self}\n"))).into_response();
+        let headers = response.headers_mut();
+        let mut set = |name, value: HeaderValue| headers.insert(name, value);
+        match self {
+            Self::Method(allowed) => {
+                set(header::ALLOW, HeaderValue::from_static(allowed));
+            }
+            Self::Busy(_) => {
+                set(header::RETRY_AFTER, retry_after().into());
+            }
+            Self::Unauthorized(_) => {
+                set(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                set(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            // The rest of a body that nobody read must not be taken for the next request.
+            Self::BadRequest(_) | Self::LengthRequired | Self::TooLarge { .. } | Self::Timeout => {
+                set(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response.extensions_mut().insert(refusal);
+        response
     }
 }
 

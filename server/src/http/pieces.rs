@@ -8,11 +8,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
-
-use super::body::Body;
 
 /// Bytes read at a time: large enough for disk and socket, small enough for thousands of connections.
 pub const PIECE: usize = 128 << 10;
@@ -26,23 +23,28 @@ pub trait Source: Send + 'static {
     fn read(&mut self) -> io::Result<Bytes>;
 }
 
-struct Pieces<S> {
+/// A body of an exact length. An error ends the connection: a client never mistakes a broken body for a whole one.
+#[derive(Debug)]
+pub struct Pieces<S> {
     remaining: u64,
     state: State<S>,
 }
 
+#[derive(Debug)]
 enum State<S> {
     Ready(S),
     Reading(JoinHandle<(S, io::Result<Bytes>)>),
     Over,
 }
 
-/// A body of exactly `length` bytes from `source`.
-pub fn body<S: Source + Unpin>(source: S, length: u64) -> Body {
-    Pieces { remaining: length, state: State::Ready(source) }.boxed_unsync()
+impl<S: Source + Unpin> Pieces<S> {
+    /// A body of exactly `length` bytes from `source`.
+    pub fn new(source: S, length: u64) -> Self {
+        Self { remaining: length, state: State::Ready(source) }
+    }
 }
 
-impl<S: Source + Unpin> hyper::body::Body for Pieces<S> {
+impl<S: Source + Unpin> Body for Pieces<S> {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -91,6 +93,8 @@ impl<S: Source + Unpin> hyper::body::Body for Pieces<S> {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+
     use super::*;
 
     struct Fixed(Vec<Bytes>);
@@ -103,7 +107,7 @@ mod tests {
 
     async fn collect(pieces: &[&'static str], length: u64) -> io::Result<Bytes> {
         let source = Fixed(pieces.iter().map(|piece| Bytes::from_static(piece.as_bytes())).collect());
-        Ok(body(source, length).collect().await?.to_bytes())
+        Ok(Pieces::new(source, length).collect().await?.to_bytes())
     }
 
     #[tokio::test]

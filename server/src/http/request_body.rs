@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use axum::body::{Body, HttpBody};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::HeaderMap;
-use hyper::body::{Body as _, Incoming};
-use hyper::header;
 
 use super::error::Error;
 
@@ -22,14 +22,52 @@ const DISCARD_TIME: Duration = Duration::from_secs(10);
 /// A client that sends nothing for so long waits for our answer instead.
 const DISCARD_PAUSE: Duration = Duration::from_millis(500);
 
-/// The declared length of a body, in bytes, checked against `max`.
+/// A body that has declared its length, at most `MAX` bytes. Nothing of it is read yet.
 ///
 /// Bodies without Content-Length are refused, so that the cap holds before anything is read and no proxy can disagree with
-/// us about where a request ends.
-///
-/// # Errors
-/// [`Error::LengthRequired`], [`Error::TooLarge`].
-pub fn declared_length(headers: &HeaderMap, max: u64) -> Result<u64, Error> {
+/// us about where a request ends. axum's own body extractors have no such rules, and no time.
+#[derive(Debug)]
+pub struct Declared<const MAX: u64> {
+    /// What was declared, in bytes.
+    pub length: u64,
+    /// What comes.
+    pub body: Body,
+}
+
+impl<S: Sync, const MAX: u64> FromRequest<S> for Declared<MAX> {
+    /// [`Error::LengthRequired`], [`Error::BadRequest`], [`Error::TooLarge`].
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        let length = declared_length(request.headers(), MAX)?;
+        Ok(Self { length, body: request.into_body() })
+    }
+}
+
+impl<const MAX: u64> Declared<MAX> {
+    /// The whole body in memory.
+    ///
+    /// # Errors
+    /// As [`next_piece`] and [`in_time`], and a body of another length than it declared.
+    pub async fn whole(self) -> Result<Bytes, Error> {
+        let Self { length, mut body } = self;
+        in_time(length, async {
+            // The buffer grows with what arrives, not with what was announced.
+            let mut bytes = BytesMut::new();
+            while let Some(piece) = next_piece(&mut body).await? {
+                bytes.extend_from_slice(&piece);
+            }
+            if bytes.len() as u64 == length {
+                Ok(bytes.freeze())
+            } else {
+                Err(Error::BadRequest(format!("body: expected {length} bytes, found {}", bytes.len())))
+            }
+        })
+        .await
+    }
+}
+
+fn declared_length(headers: &HeaderMap, max: u64) -> Result<u64, Error> {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         return Err(Error::LengthRequired);
     }
@@ -43,7 +81,7 @@ pub fn declared_length(headers: &HeaderMap, max: u64) -> Result<u64, Error> {
 ///
 /// # Errors
 /// [`Error::Timeout`], or [`Error::BadRequest`] when the client breaks off.
-pub async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Error> {
+pub async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, Error> {
     loop {
         let frame = tokio::time::timeout(PIECE_TIME, body.frame()).await.map_err(|_| Error::Timeout)?;
         match frame {
@@ -68,35 +106,14 @@ pub async fn in_time<T>(length: u64, reading: impl Future<Output = Result<T, Err
     tokio::time::timeout(time, reading).await.map_err(|_| Error::Timeout)?
 }
 
-/// Reads the rest of a body that is of no interest, unless the client asked first (`Expect: 100-continue`). Closing a connection over unread bytes resets it, and a client that still
-/// sends would see "connection reset" where we said why.
-pub async fn discard(headers: &HeaderMap, body: &mut Incoming) {
-    if headers.contains_key(header::EXPECT) || body.size_hint().exact().is_none_or(|rest| rest > DISCARD_MAX)
-    {
+/// Reads the rest of a body that is of no interest. Closing a connection over unread bytes resets it, and a client that
+/// still sends would see "connection reset" where we said why.
+pub async fn discard(mut body: Body) {
+    if body.size_hint().exact().is_none_or(|rest| rest > DISCARD_MAX) {
         return;
     }
-    let reading =
-        async { while let Ok(Ok(Some(_))) = tokio::time::timeout(DISCARD_PAUSE, next_piece(body)).await {} };
+    let reading = async {
+        while let Ok(Ok(Some(_))) = tokio::time::timeout(DISCARD_PAUSE, next_piece(&mut body)).await {}
+    };
     let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
-}
-
-/// A whole body in memory, at most `max` bytes.
-///
-/// # Errors
-/// As [`declared_length`] and [`next_piece`].
-pub async fn whole(headers: &HeaderMap, body: &mut Incoming, max: u64) -> Result<Bytes, Error> {
-    let length = declared_length(headers, max)?;
-    in_time(length, async {
-        // The buffer grows with what arrives, not with what was announced.
-        let mut bytes = BytesMut::new();
-        while let Some(piece) = next_piece(body).await? {
-            bytes.extend_from_slice(&piece);
-        }
-        if bytes.len() as u64 == length {
-            Ok(bytes.freeze())
-        } else {
-            Err(Error::BadRequest(format!("body: expected {length} bytes, found {}", bytes.len())))
-        }
-    })
-    .await
 }

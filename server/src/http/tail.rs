@@ -1,17 +1,15 @@
 //! The end of an answer: when its body is written or dropped, the line in the log, the metrics and the phase follow.
 
-use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use hyper::{Method, StatusCode};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{Method, StatusCode};
+use hyper::body::{Frame, SizeHint};
 
-use super::body::Body;
 use crate::metrics::Metrics;
 use crate::net::phase::Phase;
 
@@ -58,9 +56,12 @@ impl Tail {
 
 impl HttpBody for Tail {
     type Data = Bytes;
-    type Error = io::Error;
+    type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {

@@ -1,18 +1,19 @@
 //! The accept loop of one listener, and each connection's life.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,8 +23,9 @@ use super::guarded::Guarded;
 use super::limits::{BACKLOG, HEAD_MAX, HEADERS_MAX, Limits, SEND_BUFFER};
 use super::phase::Phase;
 use super::shed::Shed;
-use crate::http::Answer;
-use crate::http::error::Chain;
+use crate::http::answer::finish;
+use crate::http::error::{Chain, Refusal};
+use crate::http::route::Word;
 use crate::http::tail::{Record, Tail};
 use crate::metrics::{Metrics, OpenConnection};
 
@@ -32,16 +34,13 @@ const LOGGED_PATH_MAX: usize = 200;
 /// Pause after an accept that failed for lack of descriptors: the backlog waits, we do not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What answers the requests of a listener.
-pub trait Service: Send + Sync + 'static {
+/// What a listener serves.
+#[derive(Debug, Clone)]
+pub struct Site {
     /// Name of the listener in logs and metrics.
-    const NAME: &'static str;
-
-    /// The kind of request, of bounded variety, for logs and metrics.
-    fn route(path: &str) -> &'static str;
-
-    /// Answers a request.
-    fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> impl Future<Output = Answer> + Send;
+    pub name: &'static str,
+    /// What answers its requests.
+    pub routes: Router,
 }
 
 /// A bound listener that does not accept yet.
@@ -77,7 +76,7 @@ impl Listener {
     }
 
     /// Accepts until `stop` turns true, then lets running answers end, at most for [`Limits::drain`].
-    pub async fn serve<S: Service>(self, service: Arc<S>, mut stop: watch::Receiver<bool>) {
+    pub async fn serve(self, site: Site, mut stop: watch::Receiver<bool>) {
         let shed = Shed::default();
         let mut connections = JoinSet::new();
         loop {
@@ -89,7 +88,7 @@ impl Listener {
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(listener = S::NAME, %error, "cannot accept a connection");
+                    tracing::warn!(listener = site.name, %error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
@@ -97,18 +96,18 @@ impl Listener {
             match self.gate.enter(peer.ip()) {
                 Ok(pass) => {
                     let connection = Connection {
-                        _places: (pass, self.metrics.opened(S::NAME)),
+                        _places: (pass, self.metrics.opened(site.name)),
                         peer: peer.ip(),
                         limits: self.limits.clone(),
                         metrics: self.metrics.clone(),
-                        service: service.clone(),
+                        site: site.clone(),
                         stop: stop.clone(),
                     };
                     connections.spawn(connection.run(stream));
                 }
                 Err(full) => {
-                    self.metrics.rejected(S::NAME);
-                    tracing::warn!(listener = S::NAME, peer = %peer.ip(), reason = %full, "turned away");
+                    self.metrics.rejected(site.name);
+                    tracing::warn!(listener = site.name, peer = %peer.ip(), reason = %full, "turned away");
                     shed.turn_away(stream, &full.to_string());
                 }
             }
@@ -117,33 +116,33 @@ impl Listener {
         drop(self.socket);
         let drained = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(self.limits.drain, drained).await.is_err() {
-            tracing::warn!(listener = S::NAME, cut = connections.len(), "drain time over");
+            tracing::warn!(listener = site.name, cut = connections.len(), "drain time over");
             connections.shutdown().await;
         }
     }
 }
 
-struct Connection<S> {
+struct Connection {
     _places: (Pass, OpenConnection),
     peer: IpAddr,
     limits: Limits,
     metrics: Arc<Metrics>,
-    service: Arc<S>,
+    site: Site,
     stop: watch::Receiver<bool>,
 }
 
-impl<S: Service> Connection<S> {
+impl Connection {
     async fn run(mut self, stream: TcpStream) {
         // Small answers must not wait for the ACK of the head before them.
         let _ = stream.set_nodelay(true);
         let phase = Arc::new(Phase::new(self.limits.head, self.limits.idle));
         let io = TokioIo::new(Guarded::new(stream, phase.clone(), self.limits.write_stall));
-        let (peer, metrics, service) = (self.peer, self.metrics.clone(), self.service.clone());
+        let (peer, metrics, site) = (self.peer, self.metrics.clone(), self.site.clone());
         let answer = service_fn({
             let phase = phase.clone();
             move |request| {
                 phase.busy();
-                respond(service.clone(), request, peer, metrics.clone(), phase.clone())
+                respond(site.clone(), request, peer, metrics.clone(), phase.clone())
             }
         });
         let served = http1::Builder::new()
@@ -166,7 +165,7 @@ impl<S: Service> Connection<S> {
             }
         };
         if let Err(reason) = ended {
-            tracing::debug!(listener = S::NAME, %peer, %reason, "connection ended");
+            tracing::debug!(listener = self.site.name, %peer, %reason, "connection ended");
         }
     }
 }
@@ -176,18 +175,21 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn respond<S: Service>(
-    service: Arc<S>,
+async fn respond(
+    site: Site,
     request: Request<Incoming>,
     peer: IpAddr,
     metrics: Arc<Metrics>,
     phase: Arc<Phase>,
 ) -> Result<Response<Tail>, Infallible> {
     let start = Instant::now();
-    let (method, route) = (request.method().clone(), S::route(request.uri().path()));
+    let method = request.method().clone();
     let path = request.uri().path().chars().take(LOGGED_PATH_MAX).collect();
-    let Answer { response, reason } = service.answer(request, peer).await;
+    let Ok(mut response) = TowerToHyperService::new(site.routes).call(request).await;
     let status = response.status();
-    let record = Record { listener: S::NAME, route, method, path, status, peer, start, reason };
+    finish(status, response.headers_mut());
+    let reason = response.extensions_mut().remove().map(|Refusal { reason, .. }| reason);
+    let route = Word::of(&response);
+    let record = Record { listener: site.name, route, method, path, status, peer, start, reason };
     Ok(response.map(|body| Tail::new(body, record, metrics, phase)))
 }

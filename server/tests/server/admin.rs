@@ -68,6 +68,27 @@ async fn every_call_but_the_report_needs_the_token() {
 }
 
 #[tokio::test]
+async fn refusals_are_json_wherever_they_come_from() {
+    let running = start().await;
+    for (method, path, status) in [
+        ("GET", "/v1/none", 404),
+        ("GET", "/v1/nodes/%41", 400),
+        ("GET", "/v1/nodes/", 400),
+        ("PATCH", "/v1/nodes", 405),
+        ("PUT", "/v1/objects", 401),
+    ] {
+        let get = request(running.server.admin, method, path, "", b"").await;
+        assert_eq!((get.status, get.header("content-type")), (status, "application/json"), "{method} {path}");
+        assert_eq!(get.header("content-length"), get.body.len().to_string());
+        assert!(get.json()["error"].is_string(), "{}", get.text());
+    }
+    let head = request(running.server.admin, "HEAD", "/v1/none", "", b"").await;
+    let get = request(running.server.admin, "GET", "/v1/none", "", b"").await;
+    assert_eq!((head.status, head.body.len()), (404, 0));
+    assert_eq!(head.header("content-length"), get.body.len().to_string());
+}
+
+#[tokio::test]
 async fn a_large_upload_that_is_refused_reads_why() {
     let running = start().await;
     let body = vec![0; 32 << 20];

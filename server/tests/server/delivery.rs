@@ -33,13 +33,29 @@ async fn an_object_is_served_whole_with_exact_lengths() {
 
     let head = request(running.server.delivery, "HEAD", &path, "", b"").await;
     assert_eq!((head.status, head.body.len()), (200, 0));
+    let but_date = |response: &Response| {
+        let mut headers = response.headers.clone();
+        headers.remove("date");
+        headers
+    };
+    assert_eq!(but_date(&head), but_date(&got));
     assert_eq!(head.header("content-length"), bytes.len().to_string());
+    let none = request(running.server.delivery, "HEAD", "/objects/x", "", b"").await;
+    let told = running.get("/objects/x").await;
+    assert_eq!((none.status, none.body.len()), (404, 0));
+    assert_eq!(none.header("content-length"), told.body.len().to_string());
+    assert_eq!(
+        (told.header("x-content-type-options"), told.header("cache-control")),
+        ("nosniff", "no-store")
+    );
 
     let whole = running.get_with(&path, "Range: bytes=0-3\r\n").await;
     assert_eq!((whole.status, whole.body.len()), (200, bytes.len()));
 
     let same = running.get_with(&path, &format!("If-None-Match: \"{id}\"\r\n")).await;
     assert_eq!((same.status, same.body.len(), same.header("etag")), (304, 0, format!("\"{id}\"").as_str()));
+    // It would have to be that of the 200.
+    assert_eq!(same.header("content-length"), "");
     let other = running.get_with(&path, "If-None-Match: \"x\"\r\n").await;
     assert_eq!(other.status, 200);
 }
