@@ -17,7 +17,7 @@ use image_format::Role;
 use image_format::manifest::{DiskSizes, Health};
 
 pub(crate) use self::error::RecipeError;
-pub(crate) use self::words::Glob;
+pub(crate) use self::words::{Glob, mirror};
 
 /// Name of the file in a role's directory.
 const RECIPE_FILE: &str = "recipe.toml";

@@ -91,6 +91,11 @@ word! {
     |text| all(text, b"._-", 64) && !text.bytes().any(|b| b.is_ascii_uppercase())
 }
 
+/// Checks the base URL of an archive, for the command line.
+pub(crate) fn mirror(text: &str) -> Result<String, String> {
+    Mirror::try_from(text.to_owned()).map(|mirror| mirror.0)
+}
+
 const UNIT_SUFFIXES: [&str; 7] = ["service", "socket", "target", "timer", "mount", "path", "slice"];
 
 /// Paths of the root, absolute, with `*`, `?`, `[…]` within one name and `**` for any number of them.

@@ -6,6 +6,7 @@ use image_format::{Role, Version};
 
 use crate::build::{self, BuildRequest, Built, ModeChoice};
 use crate::cli::Context;
+use crate::recipe;
 use crate::repo::Repo;
 use crate::ui::size;
 use crate::ui::table;
@@ -39,8 +40,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = ModeChoice::Auto)]
     mode: ModeChoice,
 
-    /// Take packages from this mirror instead of the recipe's
-    #[arg(long, value_name = "URL")]
+    /// Take packages from this mirror instead of the recipe's; security updates still come from their own
+    #[arg(long, value_name = "URL", value_parser = recipe::mirror)]
     mirror: Option<String>,
 
     /// Keep root image, kernel, initramfs and boot loader as files beside the manifest

@@ -75,7 +75,8 @@ impl World {
             header.set_entry_type(kind);
             header.set_mode(0o755);
             header.set_mtime(5_000_000_000);
-            (header.set_uid(0), header.set_gid(0));
+            header.set_uid(0);
+            header.set_gid(0);
             header.set_size(bytes.len() as u64);
             builder.append_data(&mut header, path, bytes).unwrap();
         };
