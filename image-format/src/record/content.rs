@@ -72,9 +72,9 @@ impl Floors {
     }
 }
 
-/// The record.
+/// The record. Fields that are not known are skipped: after a fall-back, an older agent must read what a newer one wrote, and
+/// forgetting the new field is better than forgetting the quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Record {
     /// Always [`RECORD_FORMAT`].
     pub format: u32,
@@ -159,6 +159,15 @@ mod tests {
         assert!(record.raise_floor(&role, 2));
         assert!(!record.raise_floor(&role, 1), "never down");
         assert_eq!(record.floors().of(&role), 2);
+    }
+
+    #[test]
+    fn a_newer_agents_fields_do_not_cost_the_record() {
+        let mut value = signing::json::to_value(&Record::default()).unwrap();
+        let signing::Value::Object(fields) = &mut value else { panic!("a record is an object") };
+        fields.insert("tomorrow".to_owned(), signing::Value::Int(1));
+        fields.remove("unfinished_boots");
+        assert_eq!(signing::from_value::<Record>(&value), Ok(Record::default()));
     }
 
     #[test]
