@@ -42,34 +42,23 @@ pub(super) fn predicted(world: &World<'_>, from: &str, to: &str) -> Result<u64> 
         .with_context(|| format!("imgtool diff {from} {to}: no fetch_bytes in {diff}"))
 }
 
-/// The agent's own time and its peak memory, from its lines behind `from`.
+/// The agent's own time from its start to switch_root and its peak memory, from its last line behind `from`.
 pub(super) fn agent(world: &mut World<'_>, what: &str, from: Mark) -> Result<()> {
     let lines = world.console()?.lines(from);
-    let times: Vec<(f64, &str)> = lines.iter().filter_map(|line| agent_line(&line.text)).collect();
-    let last = times.iter().rposition(|(_, text)| text.contains(recipes::SWITCH_LINE));
-    let last = last.with_context(|| format!("no line of the agent with {:?}", recipes::SWITCH_LINE))?;
-    let first = times[..last]
-        .iter()
-        .rposition(|(_, text)| text.starts_with("imgagent ") && text.ends_with(" starts"));
-    let first = first.context("no line of the agent that says that it starts")?;
-    let took = times[last].0 - times[first].0;
-    world.report.add(&format!("{what}: agent, start to switch_root"), took, "s");
-    let memory = times.iter().filter_map(|(_, text)| peak_mib(text)).max();
-    if let Some(memory) = memory {
-        world.report.add(&format!("{what}: agent, peak memory"), memory as f64, "MiB");
-    }
+    let (seconds, memory) =
+        lines.iter().rev().find_map(|line| last_words(&line.text)).with_context(|| {
+            format!("no line of the agent with {:?} and its numbers", recipes::SWITCH_LINE)
+        })?;
+    world.report.add(&format!("{what}: agent, start to switch_root"), seconds, "s");
+    world.report.add(&format!("{what}: agent, peak memory"), memory, "MiB");
     Ok(())
 }
 
-/// `bascule [ 12.345] text` → (12.345, text).
-fn agent_line(line: &str) -> Option<(f64, &str)> {
-    let (_, rest) = line.split_once("bascule [")?;
-    let (time, text) = rest.split_once("] ")?;
-    Some((time.trim().parse().ok()?, text))
-}
-
-fn peak_mib(text: &str) -> Option<u64> {
-    text.strip_prefix("memory: peak ")?.strip_suffix(" MiB")?.parse().ok()
+/// `… boot: switching to the system after 0.62 s, peak memory 9 MiB` → (0.62, 9).
+fn last_words(line: &str) -> Option<(f64, f64)> {
+    let (_, rest) = line.split_once(recipes::SWITCH_LINE)?;
+    let (seconds, memory) = rest.strip_prefix(" after ")?.split_once(" s, peak memory ")?;
+    Some((seconds.parse().ok()?, memory.strip_suffix(" MiB")?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -77,9 +66,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_agents_lines_are_read() {
-        assert_eq!(agent_line("bascule [  2.056] network: up"), Some((2.056, "network: up")));
-        assert_eq!(agent_line("[    1.5] usb 1-1: new"), None);
-        assert_eq!(peak_mib("memory: peak 31 MiB"), Some(31));
+    fn the_agents_last_words_are_read() {
+        let line = "bascule [159.389] boot: switching to the system after 155.03 s, peak memory 9 MiB";
+        assert_eq!(last_words(line), Some((155.03, 9.0)));
+        assert_eq!(last_words("bascule [  1.000] boot: booting ha@1 from slot A"), None);
     }
 }
