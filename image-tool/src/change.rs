@@ -19,8 +19,8 @@ use image_format::{Group, Sha256};
 use signing::UnixTime;
 use signing::repo::{Repository as Model, RoleKeys, Section};
 
-use crate::cli::Context;
 use crate::clock;
+use crate::context::Context;
 use crate::destination::{Destination, NotCommitted, To};
 use crate::keys::KeyRole;
 use crate::publish::{Current, Plan};

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::context::Context;
 use crate::ui::Ui;
 use crate::verbs;
 
@@ -53,15 +54,6 @@ enum Color {
     Never,
 }
 
-/// What every verb gets besides its own arguments.
-#[derive(Debug)]
-pub(crate) struct Context {
-    /// The repository directory, which may not exist yet.
-    pub(crate) repo: PathBuf,
-    /// Where results and remarks go.
-    pub(crate) ui: Ui,
-}
-
 impl Cli {
     /// Applies the colour choice and separates the verb from what all verbs share.
     pub(crate) fn split(self) -> (Command, Context) {
@@ -96,4 +88,30 @@ pub(crate) enum Command {
     Key(verbs::key::Args),
     Completions(verbs::completions::Args),
     Man(verbs::man::Args),
+}
+
+impl Command {
+    /// Runs the verb.
+    pub(crate) fn run(&self, context: &Context) -> anyhow::Result<()> {
+        match self {
+            Self::Init(args) => verbs::init::run(args, context),
+            Self::Build(args) => verbs::build::run(args, context),
+            Self::Sign(args) => verbs::sign::run(args, context),
+            Self::Publish(args) => verbs::publish::run(args, context),
+            Self::Pull(args) => verbs::pull::run(args, context),
+            Self::Pin(args) => verbs::pin::run(args, context),
+            Self::Unpin(args) => verbs::unpin::run(args, context),
+            Self::Assign(args) => verbs::assign::run(args, context),
+            Self::Unassign(args) => verbs::unassign::run(args, context),
+            Self::Renew(args) => verbs::renew::run(args, context),
+            Self::List(args) => verbs::list::run(args, context),
+            Self::Inspect(args) => verbs::inspect::run(args, context),
+            Self::Diff(args) => verbs::diff::run(args, context),
+            Self::Verify(args) => verbs::verify::run(args, context),
+            Self::Nodes(args) => verbs::nodes::run(args, context),
+            Self::Key(args) => verbs::key::run(args, context),
+            Self::Completions(args) => verbs::completions::run(args, Cli::command()),
+            Self::Man(args) => verbs::man::run(args, context, Cli::command()),
+        }
+    }
 }

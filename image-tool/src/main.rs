@@ -7,6 +7,7 @@ mod change;
 mod chunks;
 mod cli;
 mod clock;
+mod context;
 mod date;
 mod destination;
 mod diff;
@@ -32,7 +33,7 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let (command, context) = cli::Cli::parse().split();
-    match verbs::run(&command, &context) {
+    match command.run(&context) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             context.ui.error(&error);

@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{completions, man, serve, token};
 
@@ -44,8 +44,8 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(args),
             Command::Token(args) => token::run(&args),
-            Command::Completions(args) => completions::run(&args),
-            Command::Man => man::run(),
+            Command::Completions(args) => completions::run(&args, Self::command()),
+            Command::Man => man::run(Self::command()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use image_format::{Role, Version};
 
 use crate::build::{self, BuildRequest, Built, ModeChoice};
-use crate::cli::Context;
+use crate::context::Context;
 use crate::recipe;
 use crate::repo::Repo;
 use crate::ui::size;

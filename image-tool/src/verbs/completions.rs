@@ -1,8 +1,5 @@
 //! `imgtool completions`: shell completions on standard output.
 
-use clap::CommandFactory as _;
-
-use crate::cli::{Cli, Context};
 use crate::ui;
 
 const EXAMPLES: &str = "\
@@ -19,8 +16,8 @@ pub(crate) struct Args {
     shell: clap_complete::Shell,
 }
 
-pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, mut cli: clap::Command) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "imgtool", &mut script);
+    clap_complete::generate(args.shell, &mut cli, "imgtool", &mut script);
     ui::print(&String::from_utf8_lossy(&script))
 }

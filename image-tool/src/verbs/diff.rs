@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::inspect::probe_text;
 use crate::build::files::{self, FileEntry};
-use crate::cli::Context;
+use crate::context::Context;
 use crate::diff::Changed;
 use crate::diff::files::{FileChange, FileDiff};
 use crate::diff::packages::PackageDiff;

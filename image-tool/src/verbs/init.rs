@@ -14,8 +14,8 @@ use serde::Serialize;
 use signing::SecretKey;
 use signing::repo::{Lifetimes, Repository as Model, RoleKeys};
 
-use crate::cli::Context;
 use crate::clock;
+use crate::context::Context;
 use crate::fsutil::{self, PUBLIC, SECRET};
 use crate::keys::{KeyDir, KeyRole};
 use crate::repo::config::{self, Config};

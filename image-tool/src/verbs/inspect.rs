@@ -5,7 +5,7 @@ use image_format::{Group, Manifest, Sha256, verity};
 use serde::Serialize;
 
 use crate::chunks::ChunkStats;
-use crate::cli::Context;
+use crate::context::Context;
 use crate::date::day;
 use crate::publish::read_index;
 use crate::repo::Repo;

@@ -5,7 +5,7 @@ mod list;
 mod new;
 mod show;
 
-use crate::cli::Context;
+use crate::context::Context;
 
 /// Make, show and import signing keys
 #[derive(Debug, clap::Args)]

@@ -7,8 +7,8 @@ use image_format::store::Store;
 use image_format::{Group, ImageName, Manifest, Sha256};
 use serde::Serialize;
 
-use crate::cli::Context;
 use crate::clock;
+use crate::context::Context;
 use crate::date::day;
 use crate::destination::To;
 use crate::expiry;

@@ -4,10 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::CommandFactory as _;
 use serde::Serialize;
 
-use crate::cli::{Cli, Context};
+use crate::context::Context;
 use crate::fsutil::{PUBLIC, write_atomic};
 use crate::ui::size::plural;
 
@@ -29,9 +28,9 @@ struct Report {
     pages: Vec<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, context: &Context, cli: clap::Command) -> anyhow::Result<()> {
     fs::create_dir_all(&args.out).with_context(|| format!("create directory {}", args.out.display()))?;
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = cli.disable_help_subcommand(true);
     command.build();
     let mut pages = Vec::new();
     write_pages(&command, args, &mut pages)?;

@@ -6,8 +6,8 @@ use fleet_protocol::{NodeView, Report};
 use image_format::NodeId;
 use signing::UnixTime;
 
-use crate::cli::Context;
 use crate::clock;
+use crate::context::Context;
 use crate::date::ago;
 use crate::destination::To;
 use crate::node::node_id;

@@ -7,7 +7,7 @@ use image_format::{Group, ImageName, Sha256};
 use serde::Serialize;
 
 use crate::change::{Change, Done, Push};
-use crate::cli::Context;
+use crate::context::Context;
 use crate::stage::Signed;
 use crate::ui::style::{dim, strong};
 

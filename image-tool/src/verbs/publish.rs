@@ -7,8 +7,8 @@ use anyhow::{Context as _, bail};
 use image_format::{ImageName, ObjectId, Sha256};
 use serde::Serialize;
 
-use crate::cli::Context;
 use crate::clock;
+use crate::context::Context;
 use crate::destination::{Destination, To};
 use crate::expiry;
 use crate::publish::{Current, Plan, objects_of, upload};

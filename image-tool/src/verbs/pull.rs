@@ -10,8 +10,8 @@ use serde::Serialize;
 use signing::TrustedFiles;
 use signing::limits::ROOT_MAX_LEN;
 
-use crate::cli::Context;
 use crate::clock;
+use crate::context::Context;
 use crate::fsutil::read_limited;
 use crate::pull::{fetch, fetch_objects, replace};
 use crate::repo::Repo;

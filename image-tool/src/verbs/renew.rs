@@ -4,8 +4,8 @@ use serde::Serialize;
 use signing::UnixTime;
 
 use crate::change::{Change, Push};
-use crate::cli::Context;
 use crate::clock;
+use crate::context::Context;
 use crate::repo::Repo;
 use crate::ui::style::{dim, strong};
 use crate::ui::table::Table;

@@ -6,7 +6,7 @@ use image_format::{ImageName, Manifest, Sha256};
 use serde::Serialize;
 
 use crate::change::Change;
-use crate::cli::Context;
+use crate::context::Context;
 use crate::stage::Built;
 use crate::ui::style::{dim, good, strong};
 

@@ -6,7 +6,7 @@ use image_format::{Group, NodeId};
 use serde::Serialize;
 
 use crate::change::{Change, Push};
-use crate::cli::Context;
+use crate::context::Context;
 use crate::node::node_id;
 use crate::similar::hint;
 use crate::ui::style::{dim, strong};

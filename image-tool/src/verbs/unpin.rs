@@ -6,7 +6,7 @@ use image_format::{Group, ImageName};
 use serde::Serialize;
 
 use crate::change::{Change, Push};
-use crate::cli::Context;
+use crate::context::Context;
 use crate::ui::style::{dim, strong};
 
 const EXAMPLES: &str = "\

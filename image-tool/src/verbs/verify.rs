@@ -9,7 +9,7 @@ use image_format::store::Store;
 use image_format::{ImageName, Sha256};
 use serde::Serialize;
 
-use crate::cli::Context;
+use crate::context::Context;
 use crate::repo::Repo;
 use crate::similar::hint;
 use crate::ui::size::{bytes, count, plural};

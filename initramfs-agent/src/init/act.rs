@@ -2,15 +2,14 @@
 
 use std::convert::Infallible;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use fleet_protocol::{Event, Health};
 use image_format::Slot;
-use image_format::record::Record;
-use image_format::state::{Arrival, BootState, Decision, IllegalTransition, Wanted, decide};
+use image_format::state::{Arrival, Decision, Wanted, decide};
 
+use super::remember::change;
 use super::session::Session;
 use super::{install, start};
-use crate::disk::update;
 use crate::say;
 
 /// Most steps of one boot: two roll-backs, a flip, an installation, damage of both slots, and the boot itself are seven.
@@ -79,21 +78,4 @@ fn roll_back(session: &mut Session<'_>, slot: Slot) -> anyhow::Result<()> {
     say!("decision: {message}");
     session.report(Event::RolledBack, Health::Unhealthy, &message);
     Ok(())
-}
-
-/// Applies a transition and saves it before anything follows from it.
-pub(super) fn change(
-    session: &mut Session<'_>,
-    transition: impl FnOnce(&mut BootState) -> Result<(), IllegalTransition>,
-) -> anyhow::Result<()> {
-    remember(session, |record| transition(&mut record.state))
-}
-
-/// Changes the record and saves it.
-pub(super) fn remember(
-    session: &mut Session<'_>,
-    change: impl FnOnce(&mut Record) -> Result<(), IllegalTransition>,
-) -> anyhow::Result<()> {
-    let disk = session.disk.as_ref().context("no disk to remember anything on")?;
-    Ok(update::save(disk, &mut session.record, change)?)
 }

@@ -13,6 +13,7 @@ mod environment;
 mod install;
 mod link;
 mod recover;
+mod remember;
 mod session;
 mod start;
 mod storage;

@@ -12,8 +12,8 @@ use image_format::slot_layout::Extent;
 use image_format::state::Note;
 use image_format::{Manifest, ObjectId, Slot};
 
-use super::act::{change, remember};
 use super::recover;
+use super::remember::{change, remember};
 use super::session::Session;
 use crate::boot::{self, Paths, kexec, root, state, switch_root, verity};
 use crate::console::{peak_memory_kib, uptime};

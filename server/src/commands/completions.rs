@@ -1,9 +1,5 @@
 //! `imgserver completions`.
 
-use clap::CommandFactory;
-
-use crate::cli::Cli;
-
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -15,10 +11,10 @@ pub struct Args {
 ///
 /// # Errors
 /// Standard output is closed.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &Args, mut cli: clap::Command) -> anyhow::Result<()> {
     // Collected first: the generator panics on a closed pipe.
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "imgserver", &mut text);
+    clap_complete::generate(args.shell, &mut cli, "imgserver", &mut text);
     std::io::Write::write_all(&mut std::io::stdout(), &text)?;
     Ok(())
 }

@@ -1,14 +1,10 @@
 //! `imgserver man`.
 
-use clap::CommandFactory;
-
-use crate::cli::Cli;
-
 /// Writes the manual page.
 ///
 /// # Errors
 /// Standard output is closed.
-pub fn run() -> anyhow::Result<()> {
-    clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+pub fn run(cli: clap::Command) -> anyhow::Result<()> {
+    clap_mangen::Man::new(cli).render(&mut std::io::stdout())?;
     Ok(())
 }

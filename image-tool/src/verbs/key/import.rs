@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use crate::cli::Context;
+use crate::context::Context;
 use crate::fsutil::{SECRET, create};
 use crate::keys::{self, KeyReport, KeyRole};
 use crate::repo::Repo;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::cli::Context;
+use crate::context::Context;
 use crate::keys::{self, KeyRole};
 use crate::repo::Repo;
 use crate::ui::style::{bad, dim, good};

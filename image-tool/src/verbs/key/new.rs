@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use signing::SecretKey;
 
-use crate::cli::Context;
+use crate::context::Context;
 use crate::fsutil::{SECRET, create};
 use crate::keys::{KeyReport, KeyRole};
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::cli::Context;
+use crate::context::Context;
 use crate::keys::{self, KeyReport};
 use crate::ui;
 
