@@ -21,14 +21,14 @@ const fn package(name: &'static str, file: &'static str, why: &'static str) -> P
 
 const PACKAGES: &[Package] = &[
     package("mmdebstrap", "/usr/bin/mmdebstrap", "makes the Debian root tree of an image"),
-    package("erofs-utils", "/usr/bin/mkfs.erofs", "makes the read-only file system of an image"),
+    package("erofs-utils", "/usr/bin/fsck.erofs", "checks the file system of an image"),
     package("grub-common", "/usr/bin/grub-mkimage", "makes the boot loader of the local disk"),
     package("grub-pc-bin", "/usr/lib/grub/i386-pc/boot.img", "has the boot loader's modules for BIOS"),
     package("musl-tools", "/usr/bin/musl-gcc", "links the static agent"),
     package(
         "cryptsetup-bin",
         "/usr/sbin/veritysetup",
-        "checks our verity trees against another implementation",
+        "computes an image's verity root hash by another implementation",
     ),
     package("qemu-system-x86", "/usr/bin/qemu-system-x86_64", "runs nodes as virtual machines"),
     package("ipxe-qemu", "/usr/lib/ipxe/qemu/pxe-virtio.rom", "has the network boot ROM of these machines"),

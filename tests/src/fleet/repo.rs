@@ -101,8 +101,13 @@ impl<'v> Repo<'v> {
 
     /// `imgtool build`.
     pub fn build(&self, role: &str, version: &str) -> Result<(Value, Output)> {
+        self.build_with(role, version, &[])
+    }
+
+    /// `imgtool build` with further options.
+    pub fn build_with(&self, role: &str, version: &str, more: &[&str]) -> Result<(Value, Output)> {
         let agent = workspace::built("imgagent")?;
-        self.run(&[
+        let fixed = [
             OsStr::new("build"),
             OsStr::new(role),
             OsStr::new("--version"),
@@ -111,7 +116,8 @@ impl<'v> Repo<'v> {
             self.images.as_os_str(),
             OsStr::new("--agent"),
             agent.as_os_str(),
-        ])
+        ];
+        self.run(&fixed.into_iter().chain(more.iter().map(OsStr::new)).collect::<Vec<_>>())
     }
 
     /// `imgtool sign`.
