@@ -126,6 +126,6 @@ mod tests {
         );
         let url = answering("HTTP/1.1 500 x\r\nContent-Length: 4\r\n\r\noops");
         assert_eq!(try_once(Probe::Http(url.clone())), Err(format!("{url}: server answered 500: oops")));
-        assert!(try_once(Probe::Http(answering("no http"))).unwrap_err().contains("answer ended"));
+        assert!(try_once(Probe::Http(answering("no http"))).unwrap_err().contains("malformed answer"));
     }
 }

@@ -1,25 +1,27 @@
 //! One exchange over a connection that is kept for the next.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use ureq::http::Response;
+use ureq::{Agent, Body, RequestBuilder};
 
 use super::body::{self, Sink};
-use super::head::{HEAD_MAX, Head};
-use super::wire::{Deadline, Wire};
-use super::{BaseUrl, HttpError};
+use super::error::is_closed;
+use super::{BaseUrl, HttpError, head};
 
 /// Slowest acceptable transfer in bytes per second: with it, the deadline of an object follows from its size.
 pub const MIN_RATE: u64 = 64 << 10;
 
-/// Longest part of an error body that is shown, in characters.
-const REASON_MAX: usize = 160;
+/// Largest head read, in bytes (endless data before the body).
+const HEAD_MAX: usize = 16 << 10;
 
 /// Bounds of one exchange.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Largest acceptable body in bytes.
     pub body: u64,
-    /// For the TCP connection.
+    /// For the TCP connection, all addresses of the host together.
     pub connect: Duration,
     /// For each single wait.
     pub silence: Duration,
@@ -48,7 +50,9 @@ impl Limits {
 #[derive(Debug)]
 pub struct Client {
     base: BaseUrl,
-    kept: Option<Wire>,
+    agent: Agent,
+    /// Whether the last exchange left a connection that can be used again.
+    kept: bool,
 }
 
 /// What a successful exchange brought.
@@ -63,7 +67,14 @@ pub struct Answer {
 impl Client {
     /// A client without a connection yet.
     pub fn new(base: BaseUrl) -> Self {
-        Self { base, kept: None }
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .user_agent(concat!("imgagent/", env!("CARGO_PKG_VERSION")))
+            .max_response_header_size(HEAD_MAX)
+            .max_idle_connections(1);
+        Self { base, agent: config.build().new_agent(), kept: false }
     }
 
     /// Where it connects to.
@@ -89,8 +100,7 @@ impl Client {
     /// # Errors
     /// As [`Self::get`].
     pub fn get_with(&mut self, path: &str, limits: &Limits, sink: Sink<'_>) -> Result<Answer, HttpError> {
-        let request = self.request("GET", path, "");
-        self.exchange(request.as_bytes(), limits, sink)
+        self.exchange(path, None, limits, sink)
     }
 
     /// `POST` of JSON; the answer's body is dropped.
@@ -98,99 +108,64 @@ impl Client {
     /// # Errors
     /// As [`Self::get`].
     pub fn post_json(&mut self, path: &str, json: &[u8], limits: &Limits) -> Result<Answer, HttpError> {
-        let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", json.len());
-        let mut request = self.request("POST", path, &fields).into_bytes();
-        request.extend_from_slice(json);
-        self.exchange(&request, limits, &mut |_| ControlFlow::Continue(()))
+        self.exchange(path, Some(json), limits, &mut |_| ControlFlow::Continue(()))
     }
 
-    fn request(&self, method: &str, path: &str, fields: &str) -> String {
-        let host = match self.base.port() {
-            80 => self.base.host().to_owned(),
-            port => format!("{}:{port}", self.base.host()),
-        };
-        let target = self.base.target(path);
-        let agent = concat!("imgagent/", env!("CARGO_PKG_VERSION"));
-        format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\n{fields}\r\n")
-    }
-
-    fn exchange(&mut self, request: &[u8], limits: &Limits, sink: Sink<'_>) -> Result<Answer, HttpError> {
-        let deadline = Deadline::new(limits.total, limits.silence);
-        let (mut wire, head) = self.head(request, limits, &deadline)?;
-        let (result, complete) = if (200..300).contains(&head.status) {
-            let length = body::read(&mut wire, head.framing, limits.body, &deadline, sink);
-            let complete = length.is_ok();
-            (length.map(|length| Answer { status: head.status, length }), complete)
-        } else {
-            let mut text = Vec::new();
-            let max = REASON_MAX as u64 * 4;
-            // The reason is a courtesy: a refusal whose text cannot be read is the same refusal.
-            let whole = body::read(&mut wire, head.framing, max, &deadline, &mut |bytes| {
-                text.extend_from_slice(bytes);
-                ControlFlow::Continue(())
-            });
-            let (status, retry_after) = (head.status, head.retry_after);
-            (Err(HttpError::Status { status, reason: reason(&text), retry_after }), whole.is_ok())
-        };
-        if complete && head.keep_alive && !wire.has_surplus() {
-            self.kept = Some(wire);
-        }
-        result
-    }
-
-    /// Sends the request and reads the head. A kept connection may have been closed by the server in the meantime: then,
-    /// and only then, the request is sent again on a new one.
-    fn head(
+    fn exchange(
         &mut self,
-        request: &[u8],
+        path: &str,
+        json: Option<&[u8]>,
         limits: &Limits,
-        deadline: &Deadline,
-    ) -> Result<(Wire, Head), HttpError> {
-        if let Some(mut wire) = self.kept.take() {
-            match wire.send(request, deadline).and_then(|()| read_head(&mut wire, deadline)) {
-                Ok(head) => return Ok((wire, head)),
-                Err(HttpError::Io { .. } | HttpError::Truncated { .. }) => {}
-                Err(error) => return Err(error),
-            }
+        sink: Sink<'_>,
+    ) -> Result<Answer, HttpError> {
+        let start = Instant::now();
+        let kept = std::mem::take(&mut self.kept);
+        let mut response = self.send(path, json, limits, limits.total);
+        // A kept connection may have been closed by the server in the meantime: then, and only then, the request is sent
+        // again on a new one.
+        if kept && response.as_ref().is_err_and(is_closed) {
+            response = self.send(path, json, limits, limits.total.saturating_sub(start.elapsed()));
         }
-        let mut wire = Wire::connect(&self.base, limits.connect, deadline)?;
-        wire.send(request, deadline)?;
-        let head = read_head(&mut wire, deadline)?;
-        Ok((wire, head))
-    }
-}
-
-fn read_head(wire: &mut Wire, deadline: &Deadline) -> Result<Head, HttpError> {
-    let mut head: Vec<u8> = Vec::new();
-    loop {
-        let bytes = wire.fill("waiting for the answer", deadline)?;
-        if bytes.is_empty() {
-            return Err(HttpError::Truncated { expected: 1, found: 0 });
-        }
-        let before = head.len();
-        head.extend_from_slice(&bytes[..bytes.len().min(HEAD_MAX + 4 - before)]);
-        let added = head.len() - before;
-        let search = before.saturating_sub(3);
-        if let Some(at) = head[search..].windows(4).position(|window| window == b"\r\n\r\n") {
-            let end = search + at;
-            wire.consume(end + 4 - before);
-            let parsed = Head::parse(&head[..end])?;
-            if parsed.status >= 200 {
-                return Ok(parsed);
-            }
-            head.clear();
+        let response = response.map_err(|error| HttpError::of_head(error, &self.base, path, limits.total))?;
+        let (head, mut body) = response.into_parts();
+        head::check(&head.headers)?;
+        let status = head.status.as_u16();
+        if head.status.is_success() {
+            let length = body::read(&mut body, limits.body, limits.total, sink)?;
+            self.kept = true;
+            Ok(Answer { status, length })
         } else {
-            wire.consume(added);
+            let (reason, whole) = body::reason(&mut body);
+            self.kept = whole;
+            Err(HttpError::Status { status, reason, retry_after: head::retry_after(&head.headers) })
         }
-        if head.len() > HEAD_MAX {
-            return Err(HttpError::Malformed("head is too long"));
+    }
+
+    fn send(
+        &self,
+        path: &str,
+        json: Option<&[u8]>,
+        limits: &Limits,
+        left: Duration,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let url = format!("{}{path}", self.base);
+        match json {
+            None => within(self.agent.get(url), limits, left).call(),
+            Some(json) => {
+                let request = self.agent.post(url).header("Content-Type", "application/json");
+                within(request, limits, left).send(json)
+            }
         }
     }
 }
 
-fn reason(body: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(body);
-    let line: String =
-        text.lines().next()?.chars().filter(|char| !char.is_control()).take(REASON_MAX).collect();
-    Some(line).filter(|line| !line.is_empty())
+/// The request with its limits in time, `left` for everything together.
+fn within<B>(request: RequestBuilder<B>, limits: &Limits, left: Duration) -> RequestBuilder<B> {
+    request
+        .config()
+        .timeout_global(Some(left))
+        .timeout_connect(Some(limits.connect))
+        .timeout_per_read(Some(limits.silence))
+        .timeout_per_write(Some(limits.silence))
+        .build()
 }

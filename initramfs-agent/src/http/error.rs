@@ -1,7 +1,11 @@
 //! What can go wrong in an exchange.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
+
+use ureq::{Error, Timeout};
+
+use super::BaseUrl;
 
 /// Why there is no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +21,7 @@ pub enum HttpError {
     /// No connection.
     #[error("cannot connect to {address}")]
     Connect {
-        /// Address and port.
+        /// Host and port.
         address: String,
         /// What the kernel said.
         source: io::Error,
@@ -25,7 +29,7 @@ pub enum HttpError {
     /// The connection broke or fell silent.
     #[error("connection failed while {during}")]
     Io {
-        /// Sending the request, reading the head, reading the body.
+        /// Waiting for the answer, or reading it.
         during: &'static str,
         /// What the kernel said.
         source: io::Error,
@@ -35,19 +39,25 @@ pub enum HttpError {
     Deadline(Duration),
     /// Not an answer of HTTP/1.
     #[error("malformed answer: {0}")]
-    Malformed(&'static str),
+    Malformed(String),
+    /// The path cannot stand in a request.
+    #[error("cannot ask for {path:?}")]
+    Unaskable {
+        /// The path, cut to 80 characters.
+        path: String,
+    },
     /// Endless data: longer than the caller's limit.
     #[error("answer is longer than the {max} bytes allowed")]
     TooLarge {
         /// Limit in bytes.
         max: u64,
     },
-    /// The body ended early.
-    #[error("answer ended after {found} bytes, expected {expected}")]
+    /// The head or the body ended early.
+    #[error("answer ended after {found} bytes{}", expected.map(|length| format!(", expected {length}")).unwrap_or_default())]
     Truncated {
-        /// Bytes announced.
-        expected: u64,
-        /// Bytes received.
+        /// Length of the body as announced, in bytes.
+        expected: Option<u64>,
+        /// Bytes of the body received.
         found: u64,
     },
     /// The receiver wanted no more.
@@ -70,7 +80,7 @@ impl HttpError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
-            Self::Malformed(_) | Self::TooLarge { .. } | Self::Stopped => false,
+            Self::Malformed(_) | Self::Unaskable { .. } | Self::TooLarge { .. } | Self::Stopped => false,
             Self::Resolve { .. }
             | Self::Connect { .. }
             | Self::Io { .. }
@@ -91,4 +101,60 @@ impl HttpError {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Status { status: 404 | 410, .. })
     }
+
+    /// For a request to `base` without a head of an answer. `total` is the time that the exchange may take.
+    pub(super) fn of_head(error: Error, base: &BaseUrl, path: &str, total: Duration) -> Self {
+        let connect = |source| Self::Connect { address: format!("{}:{}", base.host(), base.port()), source };
+        let resolve = |source| Self::Resolve { host: base.host().to_owned(), source };
+        match error {
+            Error::Timeout(Timeout::Connect) => connect(ErrorKind::TimedOut.into()),
+            Error::Io(source) if is_unreachable(&source) => connect(source),
+            Error::HostNotFound => resolve(ErrorKind::NotFound.into()),
+            // Only the resolver fails without an error of the kernel.
+            Error::Io(source) if source.raw_os_error().is_none() && !is_end(&source) => resolve(source),
+            Error::Http(_) | Error::BadUri(_) => Self::Unaskable { path: path.chars().take(80).collect() },
+            error => Self::of_exchange(error, "waiting for the answer", total, None, 0),
+        }
+    }
+
+    /// For a body of which `found` bytes came of those `expected`.
+    pub(super) fn of_body(error: Error, total: Duration, expected: Option<u64>, found: u64) -> Self {
+        Self::of_exchange(error, "reading the answer", total, expected, found)
+    }
+
+    fn of_exchange(
+        error: Error,
+        during: &'static str,
+        total: Duration,
+        expected: Option<u64>,
+        found: u64,
+    ) -> Self {
+        match error {
+            Error::Timeout(Timeout::Global) => Self::Deadline(total),
+            Error::Timeout(_) => Self::Io { during, source: ErrorKind::TimedOut.into() },
+            Error::Io(source) if is_end(&source) => Self::Truncated { expected, found },
+            Error::Io(source) => Self::Io { during, source },
+            Error::LargeResponseHeader(_, max) => {
+                Self::Malformed(format!("head is longer than the {max} bytes allowed"))
+            }
+            Error::Protocol(error) => Self::Malformed(error.to_string()),
+            error => Self::Malformed(error.to_string()),
+        }
+    }
+}
+
+/// Whether the server closed the connection without an answer.
+pub(super) fn is_closed(error: &Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error, Error::Io(source)
+        if matches!(source.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
+}
+
+fn is_end(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::UnexpectedEof
+}
+
+fn is_unreachable(error: &io::Error) -> bool {
+    use ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    matches!(error.kind(), AddrNotAvailable | ConnectionRefused | HostUnreachable | NetworkUnreachable)
 }

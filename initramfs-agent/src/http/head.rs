@@ -1,179 +1,89 @@
-//! The head of an answer: status line and the few header fields that matter here.
+//! What of an answer's head matters here.
 
 use std::time::Duration;
 
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, RETRY_AFTER, TRANSFER_ENCODING};
+use ureq::http::{HeaderMap, HeaderName};
+
 use super::HttpError;
 
-/// Largest head read, in bytes (endless data before the body).
-pub const HEAD_MAX: usize = 16 << 10;
-
 /// Longest wait that a server may ask for; a longer one is cut to it.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 
-/// How the end of the body is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// `Content-Length`.
-    Length(u64),
-    /// `Transfer-Encoding: chunked`.
-    Chunked,
-    /// The connection ends.
-    Close,
-}
-
-/// A parsed head.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
-    /// Status code, 100 to 599.
-    pub status: u16,
-    /// How the body ends.
-    pub framing: Framing,
-    /// Whether the connection may serve another request.
-    pub keep_alive: bool,
-    /// `Retry-After` in seconds, cut to [`RETRY_AFTER_MAX`]; dates are not read.
-    pub retry_after: Option<Duration>,
-}
-
-impl Head {
-    /// Reads a head, without the empty line that ends it.
-    ///
-    /// # Errors
-    /// [`HttpError::Malformed`]; contradicting or repeated lengths are refused, because two readers would disagree about
-    /// where the next answer begins.
-    pub fn parse(bytes: &[u8]) -> Result<Self, HttpError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| HttpError::Malformed("head is not text"))?;
-        let mut lines = text.split("\r\n");
-        let status_line = lines.next().unwrap_or_default();
-        let (version, rest) =
-            status_line.split_once(' ').ok_or(HttpError::Malformed("no status line of HTTP/1"))?;
-        let minor = match version {
-            "HTTP/1.1" => 1,
-            "HTTP/1.0" => 0,
-            _ => return Err(HttpError::Malformed("no status line of HTTP/1")),
-        };
-        let digits = rest.get(..3).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
-        let ends = matches!(rest.as_bytes().get(3), None | Some(b' '));
-        let status = digits.filter(|_| ends).and_then(|digits| digits.parse().ok());
-        let status = status
-            .filter(|status| (100..600).contains(status))
-            .ok_or(HttpError::Malformed("no status code"))?;
-
-        let mut length = None;
-        let mut chunked = false;
-        let mut keep_alive = minor == 1;
-        let mut retry_after = None;
-        for line in lines {
-            let (name, value) =
-                line.split_once(':').ok_or(HttpError::Malformed("header field without colon"))?;
-            let value = value.trim_matches([' ', '\t']);
-            if name.eq_ignore_ascii_case("content-length") {
-                let number = decimal(value).ok_or(HttpError::Malformed("Content-Length is not a number"))?;
-                if length.replace(number).is_some() {
-                    return Err(HttpError::Malformed("Content-Length twice"));
-                }
-            } else if name.eq_ignore_ascii_case("transfer-encoding") {
-                if chunked || !value.eq_ignore_ascii_case("chunked") {
-                    return Err(HttpError::Malformed("unknown Transfer-Encoding"));
-                }
-                chunked = true;
-            } else if name.eq_ignore_ascii_case("content-encoding") && !value.eq_ignore_ascii_case("identity")
-            {
-                return Err(HttpError::Malformed("Content-Encoding was not asked for"));
-            } else if name.eq_ignore_ascii_case("connection") {
-                keep_alive = match value {
-                    _ if value.eq_ignore_ascii_case("close") => false,
-                    _ if value.eq_ignore_ascii_case("keep-alive") => true,
-                    _ => keep_alive,
-                };
-            } else if name.eq_ignore_ascii_case("retry-after") {
-                retry_after = decimal(value).map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
-            }
-        }
-        let framing = match (length, chunked) {
-            (Some(_), true) => return Err(HttpError::Malformed("both Content-Length and Transfer-Encoding")),
-            _ if matches!(status, 204 | 304) => Framing::Length(0),
-            (Some(length), false) => Framing::Length(length),
-            (None, true) => Framing::Chunked,
-            (None, false) => Framing::Close,
-        };
-        Ok(Self { status, framing, keep_alive: keep_alive && framing != Framing::Close, retry_after })
+/// Refuses a body that would not arrive as the server meant it: two kinds of framing, or a coding that was not asked for.
+///
+/// # Errors
+/// [`HttpError::Malformed`].
+pub(super) fn check(head: &HeaderMap) -> Result<(), HttpError> {
+    let malformed = |what: &str| Err(HttpError::Malformed(what.to_owned()));
+    if head.contains_key(TRANSFER_ENCODING) && head.contains_key(CONTENT_LENGTH) {
+        return malformed("both Content-Length and Transfer-Encoding");
     }
+    if !only(head, &TRANSFER_ENCODING, "chunked") {
+        return malformed("unknown Transfer-Encoding");
+    }
+    if !only(head, &CONTENT_ENCODING, "identity") {
+        return malformed("Content-Encoding was not asked for");
+    }
+    Ok(())
 }
 
-fn decimal(text: &str) -> Option<u64> {
+/// Whether a field is missing, or there once with this value.
+fn only(head: &HeaderMap, name: &HeaderName, value: &str) -> bool {
+    let mut values = head.get_all(name).iter();
+    values.next().is_none_or(|first| first.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
+        && values.next().is_none()
+}
+
+/// `Retry-After` in seconds, cut to two minutes; dates are not read.
+pub(super) fn retry_after(head: &HeaderMap) -> Option<Duration> {
+    let text = head.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let digits = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
-    text.parse().ok().filter(|_| digits)
+    // More digits than a number holds are a long wait, too.
+    let seconds = digits.then(|| text.parse().unwrap_or(u64::MAX))?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    fn malformed(head: &str) -> &'static str {
-        match Head::parse(head.as_bytes()) {
-            Err(HttpError::Malformed(what)) => what,
-            other => panic!("{head:?}: {other:?}"),
+    fn head(fields: &[(HeaderName, &'static str)]) -> HeaderMap {
+        let field = |(name, value): &(HeaderName, &'static str)| (name.clone(), value.parse().unwrap());
+        let mut head = HeaderMap::new();
+        for (name, value) in fields.iter().map(field) {
+            head.append(name, value);
         }
+        head
     }
 
     #[test]
-    fn an_ordinary_head() {
-        let head = Head::parse(b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\nETag: \"x\"").unwrap();
-        assert_eq!(
-            head,
-            Head { status: 200, framing: Framing::Length(12), keep_alive: true, retry_after: None }
-        );
-        let head =
-            Head::parse(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nConnection: Close\r\nContent-Length:0")
-                .unwrap();
-        assert_eq!(
-            (head.status, head.keep_alive, head.retry_after),
-            (503, false, Some(Duration::from_secs(7)))
-        );
-        assert_eq!(Head::parse(b"HTTP/1.0 200").unwrap().framing, Framing::Close);
-        assert_eq!(Head::parse(b"HTTP/1.1 204 x").unwrap().framing, Framing::Length(0));
-    }
-
-    #[test]
-    fn a_long_wait_is_cut() {
-        let head = Head::parse(b"HTTP/1.1 503 x\r\nRetry-After: 99999999999").unwrap();
-        assert_eq!(head.retry_after, Some(RETRY_AFTER_MAX));
+    fn a_long_wait_is_cut_and_a_date_is_not_read() {
+        let wait = |text| retry_after(&head(&[(RETRY_AFTER, text)]));
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("99999999999"), Some(RETRY_AFTER_MAX));
+        assert_eq!(wait("99999999999999999999999999"), Some(RETRY_AFTER_MAX));
+        for text in ["", "-1", "+1", "1.5", "Wed, 21 Oct 2015 07:28:00 GMT"] {
+            assert_eq!(wait(text), None, "{text:?}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 
     #[test]
     fn ambiguous_heads_are_refused() {
+        let refused = |fields: &[_]| check(&head(fields)).unwrap_err().to_string();
         assert_eq!(
-            malformed("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1"),
-            "Content-Length twice"
+            refused(&[(CONTENT_LENGTH, "1"), (TRANSFER_ENCODING, "chunked")]),
+            "malformed answer: both Content-Length and Transfer-Encoding"
         );
-        assert_eq!(malformed("HTTP/1.1 200 OK\r\nContent-Length: -1"), "Content-Length is not a number");
-        assert_eq!(
-            malformed("HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616"),
-            "Content-Length is not a number"
-        );
-        assert_eq!(
-            malformed("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked"),
-            "both Content-Length and Transfer-Encoding"
-        );
-        assert_eq!(malformed("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip"), "unknown Transfer-Encoding");
-        assert_eq!(
-            malformed("HTTP/1.1 200 OK\r\nContent-Encoding: gzip"),
-            "Content-Encoding was not asked for"
-        );
-        assert_eq!(malformed("HTTP/1.1 200 OK\r\nno colon"), "header field without colon");
-        assert_eq!(malformed("HTTP/2 200"), "no status line of HTTP/1");
-        assert_eq!(malformed("HTTP/1.1 2000"), "no status code");
-        assert_eq!(malformed("HTTP/1.1 099 x"), "no status code");
-        assert_eq!(malformed(""), "no status line of HTTP/1");
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "HTTP/1.1 [0-9]{3}.{0,80}") {
-            let _either = Head::parse(&bytes);
-            let _either = Head::parse(text.as_bytes());
+        let twice = [(TRANSFER_ENCODING, "chunked"), (TRANSFER_ENCODING, "chunked")];
+        for fields in [&[(TRANSFER_ENCODING, "gzip, chunked")][..], &twice] {
+            assert_eq!(refused(fields), "malformed answer: unknown Transfer-Encoding");
         }
+        assert_eq!(
+            refused(&[(CONTENT_ENCODING, "gzip")]),
+            "malformed answer: Content-Encoding was not asked for"
+        );
+        check(&head(&[(TRANSFER_ENCODING, "Chunked"), (CONTENT_ENCODING, "identity")])).unwrap();
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ureq::http::Uri;
+
 /// Longest base URL, in bytes.
 pub const URL_MAX: usize = 256;
 
@@ -33,28 +35,33 @@ impl BaseUrl {
         self.port
     }
 
-    /// Path and query of a request: `path` begins with `/` and holds only bytes that need no escape.
-    pub fn target(&self, path: &str) -> String {
-        format!("{}{path}", self.prefix)
-    }
-
     /// Splits a full URL into the part to connect to and the path to ask for; a missing path is `/`.
     ///
     /// # Errors
     /// Not a plain `http://` URL, or bytes that need an escape.
     pub fn split(url: &str) -> Result<(Self, String), ParseUrlError> {
-        let error = || ParseUrlError { found: url.chars().take(80).collect() };
-        let rest = url.strip_prefix("http://").ok_or_else(error)?;
-        let (authority, path) = match rest.find(['/', '?']) {
-            Some(at) if rest.as_bytes()[at] == b'/' => (&rest[..at], rest[at..].to_owned()),
-            Some(at) => (&rest[..at], format!("/{}", &rest[at..])),
-            None => (rest, "/".to_owned()),
-        };
-        if !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
-            return Err(error());
-        }
-        Ok((format!("http://{authority}").parse()?, path))
+        let (base, uri) = parse(url).ok_or_else(|| not_a_url(url))?;
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        Ok((base, format!("{}{query}", uri.path())))
     }
+}
+
+fn not_a_url(text: &str) -> ParseUrlError {
+    ParseUrlError { found: text.chars().take(80).collect() }
+}
+
+/// The authority, and the URL as a whole. Neither user information nor a fragment nor IPv6 is taken.
+fn parse(text: &str) -> Option<(BaseUrl, Uri)> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    let uri: Uri = text.parse().ok().filter(|_| plain && text.starts_with("http://"))?;
+    let authority = uri.authority()?;
+    let host = authority.host().to_owned();
+    let port = authority.port_u16();
+    let whole = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}")) == authority.as_str();
+    let valid_host = host.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+    let valid = whole && valid_host && port != Some(0);
+    valid.then(|| (BaseUrl { host, port: port.unwrap_or(80), prefix: String::new() }, uri))
 }
 
 fn is_prefix(text: &str) -> bool {
@@ -68,22 +75,12 @@ impl FromStr for BaseUrl {
     type Err = ParseUrlError;
 
     fn from_str(text: &str) -> Result<Self, ParseUrlError> {
-        let error = || ParseUrlError { found: text.chars().take(80).collect() };
-        let rest = text.strip_prefix("http://").filter(|_| text.len() <= URL_MAX).ok_or_else(error)?;
-        let (authority, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (host, port) = match authority.split_once(':') {
-            Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => {
-                (host, port.parse().ok().filter(|port| *port != 0).ok_or_else(error)?)
-            }
-            Some(_) => return Err(error()),
-            None => (authority, 80),
-        };
-        let valid_host = host.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
-            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
-        if !valid_host || !is_prefix(prefix) {
-            return Err(error());
+        let parsed = if text.len() <= URL_MAX { parse(text) } else { None };
+        let (base, uri) = parsed.ok_or_else(|| not_a_url(text))?;
+        if uri.query().is_some() || !is_prefix(uri.path()) {
+            return Err(not_a_url(text));
         }
-        Ok(Self { host: host.to_owned(), port, prefix: prefix.trim_end_matches('/').to_owned() })
+        Ok(Self { prefix: uri.path().trim_end_matches('/').to_owned(), ..base })
     }
 }
 
@@ -106,7 +103,7 @@ mod tests {
             assert_eq!(url.parse::<BaseUrl>().unwrap().to_string(), url);
         }
         let url: BaseUrl = "http://h:80/edge/".parse().unwrap();
-        assert_eq!((url.to_string().as_str(), url.target("/x").as_str()), ("http://h/edge", "/edge/x"));
+        assert_eq!(url.to_string(), "http://h/edge");
     }
 
     #[test]
@@ -123,6 +120,15 @@ mod tests {
             "http://h/a b",
             "http://h/a\r\nX: y",
             "http://h?x",
+            "http://h/?",
+            "http://h#x",
+            "http://h/a#x",
+            "http://h:",
+            "http://h/\u{e9}",
+            "HTTP://h",
+            "h:80",
+            "/x",
+            "*",
             "http://[::1]",
             "http://-h",
         ] {
@@ -137,7 +143,10 @@ mod tests {
         assert_eq!((base.port(), path.as_str()), (8404, "/stats?x=1"));
         assert_eq!(BaseUrl::split("http://h").unwrap().1, "/");
         assert_eq!(BaseUrl::split("http://h?q").unwrap().1, "/?q");
-        assert!(BaseUrl::split("http://h/a b").is_err());
-        assert!(BaseUrl::split("http://h/a\r\nb").is_err());
+        for bad in
+            ["http://h/a b", "http://h/a\r\nb", "http://h/a#b", "http://h?#b", "http://u@h/", "https://h/"]
+        {
+            assert!(BaseUrl::split(bad).is_err(), "{bad:?}");
+        }
     }
 }
