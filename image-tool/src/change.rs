@@ -64,7 +64,12 @@ impl Change {
 
     /// Opens the repository, and makes sure that the destination would take a change.
     pub(crate) fn pushed(context: &Context, push: &Push) -> anyhow::Result<Self> {
-        let mut change = Self::local(context)?;
+        Self::local(context)?.towards(push)
+    }
+
+    /// Makes sure that the destination would take a change. What can be refused by looking here comes before this.
+    pub(crate) fn towards(self, push: &Push) -> anyhow::Result<Self> {
+        let mut change = self;
         if push.no_publish {
             return Ok(change);
         }

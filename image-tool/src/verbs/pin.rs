@@ -66,9 +66,10 @@ fn disk_name(text: &str) -> Result<String, String> {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let mut change = Change::pushed(context, &args.push)?;
+    let change = Change::local(context)?;
     let image = Signed::find(&change.view, &change.repo, &args.image)?;
     refuse_below_floor(&change, &image)?;
+    let mut change = change.towards(&args.push)?;
     let disk = args.disk.clone().map(|disk| DiskConsent { disk, wipe: args.wipe });
     let stable = PinnedImage { name: args.image.clone(), manifest: image.digest() };
     let pin = Pin { format: PIN_FORMAT, group: args.group.clone(), stable, disk };

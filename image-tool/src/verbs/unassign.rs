@@ -42,7 +42,7 @@ struct Report {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let mut change = Change::pushed(context, &args.push)?;
+    let change = Change::local(context)?;
     let mut assignments = change.view.assignments.clone();
     let previous = match &args.node {
         Some(node) => assignments.nodes.remove(node),
@@ -55,6 +55,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             hint(node.as_str(), assignments.nodes.keys().map(ToString::to_string))
         );
     };
+    let mut change = change.towards(&args.push)?;
     change.set(TargetKind::Assignments, assignments.to_bytes()?)?;
     let done = change.finish()?;
     let report = Report {

@@ -32,11 +32,12 @@ struct Report {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let mut change = Change::pushed(context, &args.push)?;
+    let change = Change::local(context)?;
     let group = &args.group;
     let Some(pin) = change.view.pins.get(group).cloned() else {
         bail!("group {group} has no pin{}", change.group_hint(group));
     };
+    let mut change = change.towards(&args.push)?;
     change.remove(&TargetKind::Pin(group.clone()));
     let done = change.finish()?;
     let report =
