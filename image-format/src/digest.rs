@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use sha2::Digest as _;
 
+use crate::by_text::serde_by_text;
+
 /// A text that is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("digest: expected 64 lower-case hexadecimal digits, found {found:?}")]
@@ -76,18 +78,7 @@ macro_rules! digest {
             }
         }
 
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
+        serde_by_text!($name);
     };
 }
 

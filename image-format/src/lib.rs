@@ -4,6 +4,7 @@
 //! Layout of the crate: `digest`, `name`, `slot` are the words; `manifest`, `pin` are what gets signed; the other modules
 //! each hold one on-disk or on-wire format together with its parser.
 
+mod by_text;
 pub mod chunker;
 pub mod codec;
 pub mod device;
