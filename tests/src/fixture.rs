@@ -1,4 +1,5 @@
-//! A repository with one signed image, `base@1`, made once and copied by every test that needs a real image.
+//! A repository with one image, `base@1`, made once and copied by every test that needs a real image: signed in `repo`, and
+//! as it was before in `unsigned`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,24 +16,52 @@ pub fn dir() -> PathBuf {
     workspace::target_dir().join("bascule-fixture")
 }
 
-/// Its repository, as an error that says how to make it when it is not there.
-pub fn require() -> Result<PathBuf> {
-    let repo = dir().join("repo");
+/// That it is there, or an error that says how to make it.
+pub fn require() -> Result<()> {
     ensure!(
         dir().join("complete").is_file(),
         "{}: no image to test with; run `cargo verify --only build --only reproducible`",
-        repo.display()
+        dir().display()
     );
-    Ok(repo)
+    Ok(())
 }
 
-/// Copies the repository to `to`. Objects are links to the same files: to damage one, replace the file.
-pub fn copy_to(to: &Path) -> Result<()> {
-    let from = require()?;
+/// How far the image of a copy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Built.
+    Unsigned,
+    /// Built and signed.
+    Signed,
+}
+
+impl Stage {
+    fn dir(self) -> PathBuf {
+        dir().join(match self {
+            Self::Unsigned => "unsigned",
+            Self::Signed => "repo",
+        })
+    }
+}
+
+/// Copies the repository to `to`. Objects are links to the same files: to damage one, replace the file. The package archives are
+/// shared: a build there takes seconds.
+pub fn copy_to(to: &Path, stage: Stage) -> Result<()> {
+    require()?;
+    copy(&stage.dir(), to)?;
+    let (cache, link) = (Stage::Signed.dir().join("cache"), to.join("cache"));
+    std::os::unix::fs::symlink(&cache, &link).with_context(|| format!("link {}", link.display()))
+}
+
+/// Keeps the repository as it is before signing.
+pub fn keep_unsigned() -> Result<()> {
+    copy(&Stage::Signed.dir(), &Stage::Unsigned.dir())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
-    let script = "cd \"$1\" && tar -cf - --exclude=./store/objects . | tar -xf - -C \"$2\" && cp -al store/objects \"$2/store/\"";
-    let status =
-        Command::new("sh").args(["-c", script, "sh"]).args([&from, to]).status().context("run sh")?;
+    let script = "cd \"$1\" && tar -cf - --exclude=./store/objects --exclude=./cache . | tar -xf - -C \"$2\" && cp -al store/objects \"$2/store/\"";
+    let status = Command::new("sh").args(["-c", script, "sh"]).args([from, to]).status().context("run sh")?;
     ensure!(status.success(), "copy {} to {}: {status}", from.display(), to.display());
     Ok(())
 }

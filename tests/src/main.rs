@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     match dispatch(&words, &view) {
         Ok(code) => code,
         Err(error) => {
-            view.failed("");
+            view.all_failed();
             view.note(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }

@@ -82,6 +82,6 @@ fn apt(view: &View, arguments: &[&str]) -> Result<()> {
     view.note(&format!("     {what}"));
     let mut command = Command::new("apt-get");
     command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-    crate::process::run(&mut command, view)?.success(&what)?;
+    crate::process::run(&command, view)?.success(&what)?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! A [`Process`] is killed by its own id when dropped; when the harness itself is killed, the kernel sends the signal
 //! (`setpriv --pdeathsig`, util-linux). A [`run`] waits for the end of a program and keeps what it printed.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -44,11 +44,7 @@ impl Process {
     ) -> Result<Self> {
         let mut command = match lifetime {
             Lifetime::Free => Command::new(program),
-            Lifetime::Bound => {
-                let mut command = Command::new("setpriv");
-                command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-                command
-            }
+            Lifetime::Bound => bound("KILL", program.as_os_str()),
         };
         let log = File::options()
             .create(true)
@@ -137,11 +133,29 @@ impl Output {
     }
 }
 
-/// Runs `command` to its end; each line it prints is shown as the current status.
-pub fn run(command: &mut Command, view: &View) -> Result<Output> {
+/// `program`, to be sent `signal` when the thread that starts it ends.
+fn bound(signal: &str, program: &OsStr) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", signal, "--"]).arg(program);
+    command
+}
+
+/// Runs `command` to its end; each line it prints is shown as the current status. It ends (SIGTERM) with the harness.
+pub fn run(command: &Command, view: &View) -> Result<Output> {
     let what = format!("run {}", command.get_program().display());
     let begin = Instant::now();
-    let mut child = command
+    let mut child = bound("TERM", command.get_program());
+    child.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => child.env(name, value),
+            None => child.env_remove(name),
+        };
+    }
+    if let Some(dir) = command.get_current_dir() {
+        child.current_dir(dir);
+    }
+    let mut child = child
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -240,7 +254,7 @@ mod tests {
         let view = View::new();
         let mut command = Command::new("sh");
         command.args(["-c", "echo one; echo two >&2; exit 3"]);
-        let output = run(&mut command, &view).unwrap();
+        let output = run(&command, &view).unwrap();
         assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("one\n", "two\n"));
         let message = output.success("the script").unwrap_err().to_string();
         assert!(message.contains("the script") && message.contains("two"), "{message}");

@@ -48,6 +48,6 @@ fn rustup(view: &View, arguments: &[&str]) -> Result<()> {
     view.note(&format!("     {what}"));
     let mut command = Command::new("rustup");
     command.args(arguments).current_dir(workspace::root());
-    crate::process::run(&mut command, view)?.success(&what)?;
+    crate::process::run(&command, view)?.success(&what)?;
     Ok(())
 }

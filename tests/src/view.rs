@@ -19,7 +19,8 @@ pub struct View {
 
 #[derive(Debug)]
 struct State {
-    stage: Option<(String, Instant)>,
+    /// Stages that have begun, the innermost last.
+    open: Vec<(String, Instant)>,
     shown: Option<Instant>,
 }
 
@@ -29,15 +30,20 @@ impl View {
         Self {
             terminal: io::stdout().is_terminal(),
             begin: Instant::now(),
-            state: Mutex::new(State { stage: None, shown: None }),
+            state: Mutex::new(State { open: Vec::new(), shown: None }),
         }
     }
 
-    /// Shows the beginning of a stage.
+    /// Shows the beginning of a stage, which may be a part of the current one.
     pub fn begin(&self, name: &str) {
         let mut state = self.lock();
-        state.stage = Some((name.to_owned(), Instant::now()));
-        self.line(&mut state, &format!("  ·  {name}"), self.terminal);
+        let gap = indent(state.open.len());
+        if !state.open.is_empty() && self.terminal {
+            // What was overwritten so far becomes the heading of its parts.
+            println!();
+        }
+        state.open.push((name.to_owned(), Instant::now()));
+        self.line(&mut state, &format!("{gap}·  {name}"), self.terminal);
     }
 
     /// Ends the current stage with a tick; `detail` is what a person wants to know of it. Gives the time it took.
@@ -50,12 +56,20 @@ impl View {
         self.end("✘", detail)
     }
 
+    /// Ends all stages that are still open with a cross.
+    pub fn all_failed(&self) {
+        while !self.lock().open.is_empty() {
+            self.failed("");
+        }
+    }
+
     fn end(&self, mark: &str, detail: &str) -> Duration {
         let mut state = self.lock();
-        let Some((name, since)) = state.stage.take() else { return Duration::ZERO };
+        let Some((name, since)) = state.open.pop() else { return Duration::ZERO };
         let took = since.elapsed();
-        let gap = if detail.is_empty() { "" } else { ": " };
-        self.line(&mut state, &format!("  {mark}  {name}{gap}{detail} ({})", seconds(took)), false);
+        let colon = if detail.is_empty() { "" } else { ": " };
+        let text = format!("{}{mark}  {name}{colon}{detail} ({})", indent(state.open.len()), seconds(took));
+        self.line(&mut state, &text, false);
         took
     }
 
@@ -73,9 +87,10 @@ impl View {
         }
         state.shown = Some(Instant::now());
         let clean: String = text.chars().filter(|c| !c.is_control()).collect();
-        let stage = state.stage.as_ref().map_or("", |(name, _)| name.as_str());
+        let gap = indent(state.open.len().saturating_sub(1));
+        let stage = state.open.last().map_or("", |(name, _)| name.as_str());
         // Without line wrap (7l) a long line is cut at the edge instead of scrolling.
-        print!("\r\x1b[2K\x1b[?7l  ·  {stage} \x1b[2m{clean}\x1b[0m\x1b[?7h");
+        print!("\r\x1b[2K\x1b[?7l{gap}·  {stage} \x1b[2m{clean}\x1b[0m\x1b[?7h");
         let _ = io::stdout().flush();
     }
 
@@ -102,6 +117,10 @@ impl Default for View {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn indent(depth: usize) -> String {
+    " ".repeat(2 + 3 * depth)
 }
 
 /// `1.2 s`, `3 min 04 s`.

@@ -108,7 +108,7 @@ pub fn stages(world: &mut World<'_>) -> Result<usize> {
             Err(error) => {
                 view.failed("");
                 world.show_console();
-                return Err(error.context(format!("stage failed: {name}")));
+                return Err(error.context(name));
             }
         }
         world.report.write()?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::edit;
-use crate::fixture;
+use crate::fixture::{self, Stage};
 use crate::fleet::{Node, Repo, Server};
 use crate::process::Lifetime;
 use crate::report::Report;
@@ -70,7 +70,7 @@ impl<'v> World<'v> {
     pub fn from_fixture(view: &'v View, dir: &Path, lifetime: Lifetime) -> Result<Self> {
         fresh_dir(dir)?;
         let server = Server::start(&dir.join("server"), lifetime)?;
-        fixture::copy_to(&dir.join("repo"))?;
+        fixture::copy_to(&dir.join("repo"), Stage::Signed)?;
         let repo = Repo::at(view, &dir.join("repo"), &workspace::root().join("images"))?;
         repo.set_remote(&server)?;
         Ok(Self { view, repo, server, report: Report::default(), dir: dir.into(), lifetime, vm: None })

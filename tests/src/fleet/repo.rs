@@ -48,7 +48,7 @@ impl<'v> Repo<'v> {
 
     /// Runs `imgtool`, whatever the outcome.
     pub fn try_run<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Output> {
-        let output = process::run(&mut self.command(args), self.view)?;
+        let output = process::run(&self.command(args), self.view)?;
         process::log(&output, &describe(args), &self.log)?;
         Ok(output)
     }

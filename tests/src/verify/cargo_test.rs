@@ -9,8 +9,8 @@ use crate::{process, workspace};
 /// Runs `cargo test` with these arguments; failing tests are shown and counted.
 pub(super) fn run(view: &View, arguments: &[&str]) -> Result<Account> {
     let mut command = workspace::cargo();
-    command.args(["test", "--no-fail-fast"]).args(arguments);
-    let output = process::run(&mut command, view)?;
+    command.args(["test", "--no-fail-fast"]).args(arguments).env("RUST_BACKTRACE", "0");
+    let output = process::run(&command, view)?;
     let (passed, failed) = count(&output.stdout);
     if !output.status.success() {
         view.note(&output.stdout);

@@ -134,7 +134,7 @@ pub fn run(view: &View, options: &Options) -> Result<ExitCode> {
             }
             Err(error) => {
                 failed += 1;
-                view.failed("");
+                view.all_failed();
                 view.note(&format!("{error:#}"));
                 false
             }

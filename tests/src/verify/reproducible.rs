@@ -37,6 +37,7 @@ pub(super) fn run(view: &View) -> Result<Account> {
     others_agree(view, &second.dir().join("builds").join(fixture::IMAGE), &two)?;
     fs::remove_dir_all(second.dir())?;
 
+    fixture::keep_unsigned()?;
     first.sign(fixture::IMAGE)?;
     edit::write(&dir.join("complete"), "")?;
     let hash = one["root"]["verity"]["root_hash"].as_str().unwrap_or_default();
@@ -56,7 +57,7 @@ fn others_agree(view: &View, build: &Path, manifest: &Value) -> Result<()> {
     let field = |name: &str| manifest["root"]["verity"][name].as_str().unwrap_or_default();
     let mut command = Command::new("/usr/sbin/veritysetup");
     command.args(["format", "--no-superblock", "--salt", field("salt")]).args([&root, &tree]);
-    let output = process::run(&mut command, view)?.success("veritysetup format")?;
+    let output = process::run(&command, view)?.success("veritysetup format")?;
     let line = output.stdout.lines().find(|line| line.starts_with("Root hash:"));
     let found = line.and_then(|line| line.split_whitespace().last()).unwrap_or_default();
     ensure!(

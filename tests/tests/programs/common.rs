@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use bascule_tests::fixture;
+use bascule_tests::fixture::{self, Stage};
 use bascule_tests::fleet::{Repo, Server};
 use bascule_tests::process::Lifetime;
 use bascule_tests::view::View;
@@ -28,8 +28,17 @@ pub(crate) fn place(name: &str) -> PathBuf {
 
 /// A copy of the fixture: a repository with `base@1` built and signed, nothing published.
 pub(crate) fn repo(place: &Path) -> Repo<'static> {
-    let dir = place.join("repo");
-    fixture::copy_to(&dir).unwrap();
+    copy(place, "repo", Stage::Signed)
+}
+
+/// The same admin's repository, as it was when `base@1` was built and not yet signed.
+pub(crate) fn unsigned(place: &Path) -> Repo<'static> {
+    copy(place, "unsigned", Stage::Unsigned)
+}
+
+fn copy(place: &Path, name: &str, stage: Stage) -> Repo<'static> {
+    let dir = place.join(name);
+    fixture::copy_to(&dir, stage).unwrap();
     Repo::at(view(), &dir, &workspace::root().join("images")).unwrap()
 }
 

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod boot_script;
 mod common;
 mod damage;
 mod full_disk;
@@ -11,3 +12,4 @@ mod hostile;
 mod keys;
 mod publish;
 mod recipes;
+mod versions;
