@@ -11,6 +11,10 @@ use crate::workspace;
 /// The image in it.
 pub const IMAGE: &str = "base@1";
 
+mod served;
+
+pub use served::{ServedStore, index_of};
+
 /// Where it lies.
 pub fn dir() -> PathBuf {
     workspace::target_dir().join("bascule-fixture")

@@ -101,3 +101,16 @@ fn without_a_server_the_disk_boots() {
     vm.console.wait(vm.console.start(), &["the disk boots"], LIMIT).unwrap();
     vm.power_off();
 }
+
+#[test]
+fn a_relay_without_a_server_says_nothing_to_the_guest() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_bascule-tests"))
+        .args(["relay", &closed.to_string()])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("Connection refused"));
+}

@@ -7,8 +7,8 @@ use super::{measure, recipes};
 use crate::view::{megabytes, seconds};
 
 pub(super) fn run(world: &mut World<'_>) -> Result<String> {
-    world.ship("1")?;
-    measure::unchanged_publish(world, "ha@1")?;
+    let first = world.ship("1")?;
+    measure::unchanged_publish(world, "ha@1", first)?;
     world.repo.run(&["assign", "--default", GROUP])?;
     world.repo.pin(GROUP, "ha@1")?;
     recipes::check_listed(world, "ha@1")?;

@@ -16,7 +16,6 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::fleet::nodes;
 use crate::process::Lifetime;
 use crate::view::View;
 use crate::{build, packages, toolchain, workspace};
@@ -74,7 +73,9 @@ pub fn run(view: &View, options: Options) -> Result<()> {
     let lifetime = if options.keep { Lifetime::Free } else { Lifetime::Bound };
     let mut world = World::make(view, &directory(), lifetime)?;
     stages(&mut world)?;
-    view.note(&format!("\nNodes\n{}", nodes::table(&world.server.nodes()?)));
+    view.note(&format!("\nimgtool nodes\n\n{}", world.repo.text(&["nodes"])?));
+    let node = world.node()?.id().to_owned();
+    view.note(&format!("imgtool nodes {node}\n\n{}", world.repo.text(&["nodes", &node])?));
     view.note(&format!("Measured\n{}", world.report.table()));
     view.note(&format!("Console of the node: {}", world.console_log().display()));
     view.note(&format!("Numbers: {}", workspace::target_dir().join("bascule-report.json").display()));

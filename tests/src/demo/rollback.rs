@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::recipes;
 use super::world::{BOOT_LIMIT, GROUP, World};
+use super::{measure, recipes};
 use crate::fleet::Node;
 
 /// All attempts of a failing image, and the boot of the other slot.
@@ -47,6 +47,7 @@ fn not_again(world: &mut World<'_>) -> Result<()> {
         },
         |_| None,
     )?;
+    measure::agent(world, "restart without change", mark)?;
     let console = world.console()?;
     let tried = console.lines(mark).into_iter().find(|line| line.text.contains(recipes::INSTALL_LINE));
     ensure!(tried.is_none(), "the node installed again: {:?}", tried.map(|line| line.text));

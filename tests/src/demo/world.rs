@@ -174,8 +174,8 @@ impl<'v> World<'v> {
         Ok((mark, before))
     }
 
-    /// Builds, signs and publishes an image; the times go into the report.
-    pub fn ship(&mut self, version: &str) -> Result<()> {
+    /// Builds, signs and publishes an image; the times go into the report. Gives how long the publication took.
+    pub fn ship(&mut self, version: &str) -> Result<Duration> {
         let name = format!("{ROLE}@{version}");
         let (built, output) = self.repo.build(ROLE, version)?;
         super::measure::build(&mut self.report, &name, &built, &output);
@@ -183,7 +183,7 @@ impl<'v> World<'v> {
         self.report.time(&format!("{name}: sign"), output.took);
         let (_, output) = self.repo.publish(&name)?;
         self.report.time(&format!("{name}: publish"), output.took);
-        Ok(())
+        Ok(output.took)
     }
 
     /// Prints the end of the node's console.

@@ -120,29 +120,6 @@ impl Node {
     }
 }
 
-/// The node list as a table.
-pub fn table(nodes: &[Node]) -> String {
-    let mut rows = vec![
-        ["NODE", "GROUP", "PINNED", "RUNS", "SLOT", "HEALTH", "LAST EVENT", "LAST SEEN"].map(str::to_owned),
-    ];
-    for node in nodes {
-        rows.push(
-            [
-                node.id(),
-                node.group(),
-                node.pinned(),
-                node.image(),
-                node.slot(),
-                node.health(),
-                node.event(),
-                node.last_seen(),
-            ]
-            .map(str::to_owned),
-        );
-    }
-    crate::report::columns(&rows)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -66,6 +66,13 @@ impl<'v> Repo<'v> {
         Ok((value, output))
     }
 
+    /// Runs `imgtool` as a person does; gives the text that it printed.
+    pub fn text(&self, args: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.tool);
+        command.arg("--repo").arg(&self.dir).args(args);
+        Ok(process::run(&command, self.view)?.success(&describe(args))?.stdout)
+    }
+
     /// Runs `imgtool`, which must fail; gives its message.
     pub fn refused<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<String> {
         let output = self.try_run(args)?;

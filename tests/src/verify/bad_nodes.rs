@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use super::Account;
 use crate::demo::recipes::INSTALL_LINE;
 use crate::demo::world::{BOOT_LIMIT, DISK_MIB, GROUP, World};
-use crate::fixture;
+use crate::fixture::{self, ServedStore};
 use crate::process::Lifetime;
 use crate::view::View;
 use crate::workspace;
@@ -25,11 +25,12 @@ const PART: f64 = 4e6;
 
 type Case = (&'static str, fn(&mut World<'_>) -> Result<String>);
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     ("no disk", no_disk),
     ("two blank disks", two_disks),
     ("a disk with foreign partitions", foreign),
     ("a disk that is too small", too_small),
+    ("a chunk in the server's store is damaged", damaged_chunk),
     ("the server goes away while a node installs", server_gone),
 ];
 
@@ -107,6 +108,27 @@ fn foreign(world: &mut World<'_>) -> Result<String> {
 fn too_small(world: &mut World<'_>) -> Result<String> {
     let disk = world.disk("small", 256)?;
     refuses(world, "small", &[disk], &["failed:", "disk too small", "vda"])
+}
+
+/// The node refuses the chunk and names it, boots nothing of it, and installs when the store is repaired.
+fn damaged_chunk(world: &mut World<'_>) -> Result<String> {
+    let store = ServedStore::of(&world.server);
+    let id = store.last_chunk(&fixture::index_of(world.repo.dir())?)?;
+    let whole = store.flip(&id)?;
+    let disk = world.disk("damaged", DISK_MIB)?;
+    let console = world.start_node("damaged", vec![disk])?.console.clone();
+    let refused = console.wait(console.start(), &["install: "], BOOT_LIMIT);
+    let text = format!("stored bytes: expected {id}");
+    let outcome = refused.and_then(|(_, at)| {
+        let (line, at) =
+            console.wait(at, &[&text], BOOT_LIMIT).context("the node names the damaged chunk")?;
+        console.wait(at, &["failed: nothing to boot"], BOOT_LIMIT).context("the node boots nothing")?;
+        Ok(line.text)
+    });
+    store.put(&id, &whole)?;
+    let line = outcome?;
+    world.wait_runs(fixture::IMAGE, "a").context("after the store was repaired")?;
+    Ok(line)
 }
 
 fn server_gone(world: &mut World<'_>) -> Result<String> {

@@ -4,17 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::{assert_says, files, pair, place, replace_file, repo};
-use bascule_tests::fixture::IMAGE;
+use bascule_tests::fixture::{IMAGE, ServedStore};
 use bascule_tests::fleet::Repo;
 use serde_json::Value;
 
 fn manifest(repo: &Repo<'_>) -> Value {
     serde_json::from_slice(&fs::read(repo.dir().join("builds").join(IMAGE).join("manifest.json")).unwrap())
         .unwrap()
-}
-
-fn object(store: &Path, id: &str) -> PathBuf {
-    store.join("objects").join(&id[..2]).join(id)
 }
 
 /// A file below `dir` whose name contains `part`.
@@ -38,23 +34,16 @@ fn truncate(path: &Path) {
     replace_file(path, &bytes[..bytes.len() / 2]);
 }
 
-/// The stored digest of the first chunk that is stored, by the index object's layout: a 24-byte header, entries of 72 bytes.
-fn first_chunk(store: &Path, index: &str) -> String {
-    let bytes = fs::read(object(store, index)).unwrap();
-    let entry = bytes[24..].chunks(72).find(|entry| entry[32..64] != [0; 32]).unwrap();
-    entry[32..64].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[test]
 fn every_damaged_part_of_an_image_is_named() {
     let place = place("damage");
     let repo = repo(&place);
-    let store = repo.dir().join("store");
+    let store = ServedStore::at(&repo.dir().join("store"));
     let manifest = manifest(&repo);
     let id = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).unwrap().to_owned();
     let index = id("/root/index/id");
     let ids = [
-        ("chunk", first_chunk(&store, &index)),
+        ("chunk", store.last_chunk(&index).unwrap()),
         ("index", index),
         ("kernel", id("/kernel/object/id")),
         ("initramfs", id("/initramfs/id")),
@@ -62,7 +51,7 @@ fn every_damaged_part_of_an_image_is_named() {
     ];
     repo.run(&["verify", IMAGE]).unwrap();
     for (what, id) in &ids {
-        let path = object(&store, id);
+        let path = store.object(id);
         let whole = fs::read(&path).unwrap();
         let damages: [Damage; 3] =
             [("flipped", flip), ("truncated", truncate), ("removed", |path| fs::remove_file(path).unwrap())];
