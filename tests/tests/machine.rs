@@ -112,5 +112,6 @@ fn a_relay_without_a_server_says_nothing_to_the_guest() {
         .unwrap();
     assert!(!output.status.success());
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
-    assert!(String::from_utf8(output.stderr).unwrap().contains("Connection refused"));
+    // QEMU gives the guest's connection as standard error too.
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
