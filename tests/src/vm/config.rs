@@ -58,7 +58,8 @@ impl Config {
         let mut args: Vec<String> = Vec::new();
         let mut add = |option: &str, value: String| args.extend([option.to_owned(), value]);
         // graphics=off: the firmware, iPXE and GRUB write to the serial port too.
-        add("-machine", "pc,graphics=off".into());
+        // hpet=off: in emulation a guest now and then stops for ever when it makes the HPET its clock source.
+        add("-machine", "pc,graphics=off,hpet=off".into());
         add("-accel", accel);
         add("-cpu", "max".into());
         add("-smp", "2".into());
