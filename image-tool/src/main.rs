@@ -1,43 +1,7 @@
 //! `imgtool`: builds images, signs them, publishes them and pins groups of nodes to them.
-//!
-//! `main` parses, dispatches, and prints an error with its whole chain once. One verb is one file below `verbs`.
-
-mod build;
-mod change;
-mod chunks;
-mod cli;
-mod clock;
-mod context;
-mod date;
-mod destination;
-mod diff;
-mod expiry;
-mod fsutil;
-mod keys;
-mod node;
-mod publish;
-mod pull;
-mod recipe;
-mod repo;
-mod similar;
-mod source;
-mod stage;
-mod subject;
-mod ui;
-mod verbs;
-mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
-    let (command, context) = cli::Cli::parse().split();
-    match command.run(&context) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            context.ui.error(&error);
-            ExitCode::FAILURE
-        }
-    }
+    image_tool::main()
 }

@@ -1,0 +1,44 @@
+//! What `imgtool` is made of: the library holds everything, so that its parsers can be reached by tests that are not its own.
+//!
+//! One verb is one file below `verbs`.
+
+mod build;
+mod change;
+mod chunks;
+mod cli;
+mod clock;
+mod context;
+mod date;
+mod destination;
+mod diff;
+mod expiry;
+mod fsutil;
+mod keys;
+mod node;
+mod publish;
+mod pull;
+mod recipe;
+mod repo;
+mod similar;
+mod source;
+mod stage;
+mod subject;
+mod ui;
+mod verbs;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// Parses the command line, runs the verb, and prints an error with its whole chain once.
+pub fn main() -> ExitCode {
+    let (command, context) = cli::Cli::parse().split();
+    match command.run(&context) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            context.ui.error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
