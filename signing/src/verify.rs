@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::TrustError;
-use crate::hex;
-use crate::key::{Key, KeyId};
+use crate::key::{Key, KeyId, Verifier};
 use crate::metadata::{SignatureEntry, Signers};
 
 /// Checks that `signers.threshold` distinct authorised keys signed `message` (canonical bytes).
 ///
-/// A signature counts if its key id is authorised for the role, its key is Ed25519, and it verifies strictly. Anything else
+/// A signature counts if its key id is authorised for the role, its key is understood (Ed25519), and it verifies strictly. Anything else
 /// (unknown ids, other key types, garbage) is passed over, because a repository in transition may carry it. Keys are counted
 /// by their bytes, so that one key under two ids counts once.
 ///
@@ -32,10 +31,10 @@ pub fn verify_threshold(
     for SignatureEntry { keyid, sig } in signatures {
         let authorised = signers.keyids.iter().find(|candidate| candidate.as_str() == keyid);
         let Some(key) = authorised.and_then(|keyid| keys.get(keyid)) else { continue };
-        let public = key.public().map_err(|source| TrustError::Key { role: role.to_owned(), source })?;
-        let (Some(public), Some(signature)) = (public, hex::decode::<64>(sig)) else { continue };
-        if public.verifies(message, &signature) {
-            valid.insert(*public.as_bytes());
+        let verifier =
+            Verifier::of(key).map_err(|source| TrustError::Key { role: role.to_owned(), source })?;
+        if let Some(verifier) = verifier.filter(|verifier| verifier.verifies(message, sig)) {
+            valid.insert(verifier.identity());
         }
     }
     let valid = u32::try_from(valid.len()).unwrap_or(u32::MAX);

@@ -52,7 +52,7 @@ impl Listing {
         let Some(kind) = TargetKind::of_path(&target.path) else {
             return Err(ContentError::Path { role, path: target.path.chars().take(120).collect() });
         };
-        let file = TargetFile { sha256: Sha256::from_bytes(target.sha256), kind };
+        let file = TargetFile { sha256: Sha256::from_bytes(target.sha256()?), kind };
         let listed = Listed { file, length: target.length };
         match (role, listed.file.kind.clone()) {
             ("releases", TargetKind::Image(name)) => drop(self.images.insert(name, listed)),

@@ -221,7 +221,7 @@ impl Asked {
         let name = &pin.stable.name;
         let not_released = || WishError::NotReleased { name: name.clone() };
         let found = find(client, server, &name.target_path())?.ok_or_else(not_released)?;
-        let released = Sha256::from_bytes(found.sha256);
+        let released = Sha256::from_bytes(found.sha256().map_err(WishError::Trust)?);
         if released != pin.stable.manifest {
             return Err(WishError::Disagreement {
                 name: name.clone(),
@@ -292,7 +292,7 @@ fn target(
     kept: &mut Option<String>,
 ) -> Result<String, WishError> {
     if let Some(text) = kept
-        && *Sha256::of(text.as_bytes()).as_bytes() == found.sha256
+        && found.matches(text.as_bytes())
     {
         return Ok(text.clone());
     }
@@ -303,19 +303,20 @@ fn target(
 }
 
 fn target_bytes(server: &mut Server, found: &TargetInfo, max: u64) -> Result<Vec<u8>, WishError> {
-    let TargetInfo { path, length, sha256, .. } = found;
+    let TargetInfo { path, length, .. } = found;
+    let sha256 = found.sha256().map_err(WishError::Trust)?;
     if *length > max {
         return Err(WishError::TooLong { path: path.clone(), length: *length, max });
     }
     let bytes = server
-        .target(path, sha256, *length)
+        .target(path, &sha256, *length)
         .map_err(|source| WishError::Server { what: path.clone(), source })?;
     let digest = Sha256::of(&bytes);
-    if bytes.len() as u64 != *length || digest.as_bytes() != sha256 {
+    if !found.matches(&bytes) {
         return Err(WishError::Target {
             path: path.clone(),
             length: *length,
-            expected: Sha256::from_bytes(*sha256),
+            expected: Sha256::from_bytes(sha256),
             found_length: bytes.len() as u64,
             found: digest,
         });

@@ -7,7 +7,7 @@ use super::{Client, Fetch, Pending, Step};
 use crate::error::TrustError;
 use crate::json::Value;
 use crate::limits::{MAX_DELEGATIONS, TARGETS_MAX_LEN};
-use crate::metadata::{Delegation, Delegations, Envelope, MetaFile, Target, Targets, file_name};
+use crate::metadata::{Delegation, Delegations, Envelope, Hashes, MetaFile, Target, Targets, file_name};
 
 const TOP: &str = "targets";
 
@@ -18,10 +18,26 @@ pub struct TargetInfo {
     pub path: String,
     /// Exact length in bytes.
     pub length: u64,
-    /// SHA-256 of its bytes.
-    pub sha256: [u8; 32],
+    /// Hashes of its bytes, at least one of a known kind.
+    pub hashes: Hashes,
     /// What the repository says about it.
     pub custom: Option<Value>,
+}
+
+impl TargetInfo {
+    /// The SHA-256 of its bytes.
+    ///
+    /// # Errors
+    /// [`TrustError::UnknownHash`] for a target that is listed only with other hashes.
+    pub fn sha256(&self) -> Result<[u8; 32], TrustError> {
+        let unknown = || TrustError::UnknownHash { what: format!("target {}", self.path) };
+        self.hashes.get_sha256().ok_or_else(unknown)
+    }
+
+    /// Whether `bytes` are this target: its length, and every hash of a known kind.
+    pub fn matches(&self, bytes: &[u8]) -> bool {
+        bytes.len() as u64 == self.length && self.hashes.check(&self.path, bytes).is_ok()
+    }
 }
 
 /// The answer to a look-up.
@@ -261,7 +277,9 @@ fn delegations(targets: &Targets) -> &[Delegation] {
 }
 
 fn target_info(path: &str, target: &Target) -> Result<TargetInfo, TrustError> {
-    let unknown = || TrustError::UnknownHash { what: format!("target {path}") };
-    let sha256 = target.hashes.get_sha256().ok_or_else(unknown)?;
-    Ok(TargetInfo { path: path.to_owned(), length: target.length, sha256, custom: target.custom.clone() })
+    if !target.hashes.is_known() {
+        return Err(TrustError::UnknownHash { what: format!("target {path}") });
+    }
+    let (path, hashes, custom) = (path.to_owned(), target.hashes.clone(), target.custom.clone());
+    Ok(TargetInfo { path, length: target.length, hashes, custom })
 }

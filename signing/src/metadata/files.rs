@@ -83,7 +83,18 @@ impl Hashes {
         hex::decode(self.0.get("sha256")?)
     }
 
-    fn check(&self, role: &str, bytes: &[u8]) -> Result<(), TrustError> {
+    /// The hash of a kind (`sha512`), as listed.
+    pub fn get(&self, algorithm: &str) -> Option<&str> {
+        self.0.get(algorithm).map(String::as_str)
+    }
+
+    /// Whether a hash of a known kind is listed, in its only accepted spelling.
+    pub fn is_known(&self) -> bool {
+        self.get_sha256().is_some()
+            || self.get("sha512").is_some_and(|text| hex::decode::<64>(text).is_some())
+    }
+
+    pub(crate) fn check(&self, role: &str, bytes: &[u8]) -> Result<(), TrustError> {
         let mut known = 0;
         for (algorithm, expected) in &self.0 {
             let found = match algorithm.as_str() {

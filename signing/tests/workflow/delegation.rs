@@ -68,7 +68,7 @@ fn refreshed(site: &mut Site) -> Client {
 /// The mark of the target found.
 fn look_up(site: &mut Site, path: &str) -> Result<Option<u8>, TrustError> {
     let mut client = refreshed(site);
-    Ok(site.find(&mut client, path)?.map(|found| found.sha256[0]))
+    Ok(site.find(&mut client, path)?.map(|found| found.sha256().unwrap()[0]))
 }
 
 #[test]
@@ -76,11 +76,14 @@ fn images_and_pins_come_from_their_own_roles() {
     let mut site = Site::new();
     let mut client = refreshed(&mut site);
     let image = site.find(&mut client, "images/ha@1.json").unwrap().unwrap();
-    assert_eq!((image.path.as_str(), image.length, image.sha256), ("images/ha@1.json", 10, [1; 32]));
+    assert_eq!(
+        (image.path.as_str(), image.length, image.sha256().unwrap()),
+        ("images/ha@1.json", 10, [1; 32])
+    );
     assert_eq!(image.custom.unwrap().get("arch").unwrap().as_str(), Some("amd64"));
     assert_eq!(site.requests, ["1.releases.json"]);
     let pin = site.find(&mut client, "pins/lab.json").unwrap().unwrap();
-    assert_eq!((pin.length, pin.sha256), (20, [2; 32]));
+    assert_eq!((pin.length, pin.sha256().unwrap()), (20, [2; 32]));
     assert_eq!(site.find(&mut client, "images/other@1.json").unwrap(), None);
     assert_eq!(site.find(&mut client, "elsewhere").unwrap(), None);
     assert_eq!(site.requests, ["1.releases.json", "1.pins.json"]);

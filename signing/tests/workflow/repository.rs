@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use signing::repo::{Lifetimes, RepoError, Repository, RoleKeys, RoleName, Section};
+use signing::repo::{Lifetimes, SignError, Repository, RoleKeys, RoleName, Section};
 use signing::{Client, TrustError, TrustedFiles, UnixTime, Value, find_target, refresh};
 
 use crate::site::{NOW, key, repository, role_keys};
@@ -95,7 +95,7 @@ fn wrong_or_missing_keys_change_nothing() {
         let wrong = RoleKeys { releases, ..role_keys() };
         let error = repo.write(&wrong, NOW).unwrap_err();
         assert!(
-            matches!(&error, RepoError::NotEnoughKeys { role, needed: 1, found: 0 } if role == "releases"),
+            matches!(&error, SignError::NotEnoughKeys { role, needed: 1, found: 0 } if role == "releases"),
             "{error:?}"
         );
         assert_eq!(repo.files(), &before);
@@ -113,7 +113,7 @@ fn what_clients_would_refuse_is_not_handed_out() {
     let custom = Some(Value::String("x".repeat(5 << 20)));
     repo.set_target(Section::Releases, "images/ha@2.json", 1, &[5; 32], custom).unwrap();
     let outcome = repo.write(&keys, NOW);
-    assert!(matches!(outcome, Err(RepoError::Trust(TrustError::EndlessData { .. }))), "{outcome:?}");
+    assert!(matches!(outcome, Err(SignError::Trust(TrustError::EndlessData { .. }))), "{outcome:?}");
     assert_eq!(repo.files(), &before);
     repo.remove_target(Section::Releases, "images/ha@2.json");
     repo.write(&keys, NOW).unwrap();
@@ -130,11 +130,11 @@ fn sections_accept_only_their_own_paths() {
         (Section::Releases, "images/a/b"),
     ] {
         let outcome = repo.set_target(section, path, 1, &[0; 32], None);
-        assert!(matches!(outcome, Err(RepoError::PathNotCovered { .. })), "{section:?} {path}: {outcome:?}");
+        assert!(matches!(outcome, Err(SignError::PathNotCovered { .. })), "{section:?} {path}: {outcome:?}");
     }
     let too_large = repo.set_target(Section::Targets, "floor", u64::MAX, &[0; 32], None);
     assert!(too_large.is_ok(), "the limit is that of canonical JSON, at the write");
-    assert!(matches!(repo.write(&role_keys(), NOW), Err(RepoError::Json { .. })));
+    assert!(matches!(repo.write(&role_keys(), NOW), Err(SignError::Json { .. })));
 }
 
 #[test]
@@ -147,12 +147,12 @@ fn keys_are_rotated_from_every_role() {
 
         assert!(matches!(
             repo.set_signers(role, &[key(seed).public()], 2),
-            Err(RepoError::BadThreshold { .. })
+            Err(SignError::BadThreshold { .. })
         ));
-        assert!(matches!(repo.set_signers(role, &[], 0), Err(RepoError::BadThreshold { .. })));
+        assert!(matches!(repo.set_signers(role, &[], 0), Err(SignError::BadThreshold { .. })));
         repo.set_signers(role, &[key(seed).public(), key(seed + 100).public()], 2).unwrap();
         let outcome = repo.write(&keys, NOW);
-        assert!(matches!(outcome, Err(RepoError::NotEnoughKeys { needed: 2, found: 0, .. })), "{role:?}");
+        assert!(matches!(outcome, Err(SignError::NotEnoughKeys { needed: 2, found: 0, .. })), "{role:?}");
         keys.of_mut(role).extend([key(seed), key(seed + 100)]);
         server.extend(repo.write(&keys, NOW).unwrap());
         let (found, trusted) = follow(&server, trusted, "pins/lab.json");
@@ -196,7 +196,7 @@ fn files_that_do_not_verify_are_not_loaded() {
     repo.write(&keys, NOW).unwrap();
     let mut files = repo.files().clone();
     files.delegated.remove("releases");
-    assert!(matches!(Repository::load(files.clone(), Lifetimes::default()), Err(RepoError::Trust(_))));
+    assert!(matches!(Repository::load(files.clone(), Lifetimes::default()), Err(SignError::Trust(_))));
     files.root = b"{}".to_vec();
-    assert!(matches!(Repository::load(files, Lifetimes::default()), Err(RepoError::Trust(_))));
+    assert!(matches!(Repository::load(files, Lifetimes::default()), Err(SignError::Trust(_))));
 }

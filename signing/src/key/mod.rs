@@ -1,7 +1,11 @@
-//! Ed25519 public keys, as TUF writes them.
+//! Public keys, as TUF writes them: Ed25519, and nothing else in production.
 //!
 //! A key object is `{"keytype":"ed25519","scheme":"ed25519","keyval":{"public":"<64 hex>"}}`; its id is the SHA-256 of the
 //! object's canonical form and is recomputed, never believed (spec 4.2).
+
+#[cfg(feature = "conformance")]
+mod foreign;
+mod verifier;
 
 use std::fmt;
 
@@ -9,6 +13,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use sha2::{Digest, Sha256};
 
+pub use self::verifier::Verifier;
 use crate::hex;
 use crate::json::Value;
 
@@ -103,15 +108,19 @@ impl Key {
     /// # Errors
     /// A key that says it is Ed25519 but is not a usable one.
     pub fn public(&self) -> Result<Option<PublicKey>, KeyError> {
-        let field = |name| self.0.get(name).and_then(Value::as_str);
+        let field = |name| self.field(name).and_then(Value::as_str);
         if field("keytype") != Some(ED25519) || field("scheme") != Some(ED25519) {
             return Ok(None);
         }
-        let public = self.0.get("keyval").and_then(|value| value.get("public")).and_then(Value::as_str);
+        let public = self.field("keyval").and_then(|value| value.get("public")).and_then(Value::as_str);
         let public = public.ok_or_else(|| KeyError::Malformed("no keyval.public".to_owned()))?;
         let bytes =
             hex::decode(public).ok_or_else(|| KeyError::Malformed(public.chars().take(80).collect()))?;
         PublicKey::from_bytes(&bytes).map(Some)
+    }
+
+    fn field(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
     }
 
     /// Checks that the key is usable and is listed under its own id.
