@@ -12,7 +12,9 @@
 //! | [`metadata`] | the four role types, envelopes, hashes |
 //! | [`verify`] | the one threshold loop |
 //! | [`client`] | the client workflow, without I/O |
+//! | `online` | signing snapshot and timestamp, nothing else; only with the feature `online-keys` |
 //! | `secret`, `repo` | secret keys and writing metadata, only with the feature `secret-keys` |
+//! | [`signer`] | what signs without showing its key |
 //!
 //! Only Ed25519 is verified, with `verify_strict`. Keys of other types may stand in metadata; their signatures never count.
 //! Not guaranteed here: that the clock is right (the caller passes the time), and that stored trusted files were not rolled
@@ -25,10 +27,22 @@ pub mod json;
 pub mod key;
 pub mod limits;
 pub mod metadata;
+#[cfg(feature = "online-keys")]
+pub mod online;
 #[cfg(feature = "secret-keys")]
 pub mod repo;
 #[cfg(feature = "secret-keys")]
 pub mod secret;
+#[cfg(all(feature = "online-keys", not(feature = "secret-keys")))]
+#[expect(
+    unreachable_pub,
+    reason = "public only with `secret-keys`: here secret keys are seen by `online` alone"
+)]
+mod secret;
+#[cfg(feature = "online-keys")]
+mod sign;
+#[cfg(feature = "online-keys")]
+pub mod signer;
 pub mod time;
 pub mod verify;
 
@@ -40,4 +54,8 @@ pub use json::{JsonError, Value, from_value, parse, to_canonical, to_json};
 pub use key::{KeyError, KeyId, PublicKey};
 #[cfg(feature = "secret-keys")]
 pub use secret::SecretKey;
+#[cfg(feature = "online-keys")]
+pub use sign::SignError;
+#[cfg(feature = "online-keys")]
+pub use signer::{Signer, SignerError};
 pub use time::UnixTime;

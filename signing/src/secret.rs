@@ -6,12 +6,14 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{
     DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, KeypairBytes,
 };
-use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
 use crate::key::{KeyError, PublicKey};
+use crate::signer::{Signer, SignerError};
 
 /// A secret key. Its memory is wiped when it goes; nothing prints it.
+#[derive(Clone)]
 pub struct SecretKey(SigningKey);
 
 impl SecretKey {
@@ -62,6 +64,16 @@ impl SecretKey {
     /// The signature over `message`.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()
+    }
+}
+
+impl Signer for SecretKey {
+    fn public(&self) -> PublicKey {
+        SecretKey::public(self)
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignerError> {
+        Ok(SecretKey::sign(self, message))
     }
 }
 

@@ -49,6 +49,18 @@ impl Envelope {
         Ok(Self { role: role.to_owned(), signed, signatures })
     }
 
+    /// Content that nobody has signed yet.
+    #[cfg(feature = "secret-keys")]
+    pub(crate) fn unsigned(role: &str, signed: Value) -> Self {
+        Self { role: role.to_owned(), signed, signatures: Vec::new() }
+    }
+
+    /// What was signed, and the signatures.
+    #[cfg(feature = "secret-keys")]
+    pub(crate) fn into_parts(self) -> (Value, Vec<SignatureEntry>) {
+        (self.signed, self.signatures)
+    }
+
     /// Checks that a threshold of `signers` signed exactly this content.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{RepoError, Repository, RoleName, Section};
+use super::{Repository, RoleName, Section, SignError};
 use crate::json::Value;
 use crate::key::{Key, KeyId, PublicKey};
 use crate::metadata::{Delegation, Delegations, Extra, Hashes, Signers, Target};
@@ -11,7 +11,7 @@ impl Repository {
     /// Names a target, or changes what is said of it.
     ///
     /// # Errors
-    /// [`RepoError::PathNotCovered`] if clients would not accept the path from this section.
+    /// [`SignError::PathNotCovered`] if clients would not accept the path from this section.
     pub fn set_target(
         &mut self,
         section: Section,
@@ -19,10 +19,10 @@ impl Repository {
         length: u64,
         sha256: &[u8; 32],
         custom: Option<Value>,
-    ) -> Result<(), RepoError> {
+    ) -> Result<(), SignError> {
         if self.section_for(path) != Some(section) {
             let role = section.role().as_str().to_owned();
-            return Err(RepoError::PathNotCovered { role, path: path.to_owned() });
+            return Err(SignError::PathNotCovered { role, path: path.to_owned() });
         }
         let target = Target { length, hashes: Hashes::sha256(sha256), custom, extra: Extra::new() };
         self.role_of_mut(section).content.targets.insert(path.to_owned(), target);
@@ -50,18 +50,18 @@ impl Repository {
     /// the role itself is signed anew by the new keys.
     ///
     /// # Errors
-    /// [`RepoError::BadThreshold`] for 0 or more than there are distinct keys.
+    /// [`SignError::BadThreshold`] for 0 or more than there are distinct keys.
     pub fn set_signers(
         &mut self,
         role: RoleName,
         keys: &[PublicKey],
         threshold: u32,
-    ) -> Result<(), RepoError> {
+    ) -> Result<(), SignError> {
         let signers = Signers::new(keys, threshold);
         let distinct = signers.keyids.len();
         if threshold == 0 || usize::try_from(threshold).map_or(true, |threshold| threshold > distinct) {
             let role = role.as_str().to_owned();
-            return Err(RepoError::BadThreshold { role, threshold, keys: distinct });
+            return Err(SignError::BadThreshold { role, threshold, keys: distinct });
         }
         self.renew(role);
         let delegation = |delegations: &mut Delegations, role: RoleName| {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::key::{Key, KeyId, PublicKey};
+use crate::online::{OnlineKeys, OnlineRole};
 use crate::secret::SecretKey;
 
 /// A role of a Bascule repository.
@@ -91,6 +92,19 @@ impl RoleKeys {
     /// The public halves of one role's keys.
     pub fn public(&self, role: RoleName) -> Vec<PublicKey> {
         self.of(role).iter().map(SecretKey::public).collect()
+    }
+
+    /// The keys of snapshot and timestamp.
+    pub fn online(&self) -> OnlineKeys {
+        let mut online = OnlineKeys::default();
+        for role in OnlineRole::ALL {
+            let keys = match role {
+                OnlineRole::Snapshot => &self.snapshot,
+                OnlineRole::Timestamp => &self.timestamp,
+            };
+            keys.iter().for_each(|key| online.add(role, key.clone()));
+        }
+        online
     }
 
     pub(super) fn table(&self, roles: &[RoleName]) -> BTreeMap<KeyId, Key> {

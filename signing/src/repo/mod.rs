@@ -1,30 +1,30 @@
 //! Writing a repository (feature `secret-keys`): an in-memory model, files out as bytes.
 //!
 //! ```text
-//! create / load ─→ set_target, remove_target, set_signers, renew ─→ write(keys, now) ─→ {file name: bytes}
+//! create / load ─→ set_target, remove_target, set_signers, renew
+//!                    ─→ propose ─→ Proposal::sign, on as many machines as it takes ─→ accept
+//!                    ─→ complete(snapshot and timestamp keys) ─→ {file name: bytes}
 //! ```
 //!
-//! [`Repository::write`] gives a new version to what changed, and always to snapshot and timestamp. Before it returns, the
-//! result is verified by the same code that the clients run; a result that they would refuse is never handed out, and
-//! the model is then as before.
+//! [`Repository::write`] does the lower two lines at once with keys at hand. What changed gets a new version, snapshot and timestamp
+//! always do. Before files are handed out they are verified by the same code that the clients run; a result that they would
+//! refuse is never handed out, and the model is then as before.
 
 mod edit;
-mod error;
 mod keys;
-mod sign;
+mod proposal;
 mod write;
 
 use std::collections::BTreeMap;
 
-pub use self::error::RepoError;
 pub use self::keys::{RoleKeys, RoleName};
-pub use self::sign::sign_envelope;
+pub use self::proposal::{Need, Progress, Proposal};
 use crate::client::{Client, TrustedFiles};
 use crate::error::TrustError;
 use crate::metadata::{
-    Delegation, Delegations, Extra, MetaFile, RoleMetadata, Root, RootRoles, SPEC_VERSION, Signers, Snapshot,
-    SnapshotMeta, Targets, Timestamp, TimestampMeta,
+    Delegation, Delegations, Extra, RoleMetadata, Root, RootRoles, SPEC_VERSION, Signers, Targets,
 };
+pub use crate::sign::{SignError, sign_envelope};
 use crate::time::UnixTime;
 
 /// How long newly signed metadata is valid, in days.
@@ -79,9 +79,8 @@ pub struct Repository {
     targets: Role<Targets>,
     releases: Role<Targets>,
     pins: Role<Targets>,
-    /// Version 0 before the first write; both get a new version with every write.
-    snapshot: Snapshot,
-    timestamp: Timestamp,
+    /// Accepted, but listed by no snapshot yet.
+    fresh: BTreeMap<String, Vec<u8>>,
 }
 
 /// The content of one role; `written` is what the last written file says.
@@ -163,22 +162,7 @@ impl Repository {
             targets: targets(Some(delegations)),
             releases: targets(None),
             pins: targets(None),
-            snapshot: Snapshot {
-                kind: Snapshot::TYPE.to_owned(),
-                spec_version: SPEC_VERSION.to_owned(),
-                version,
-                expires,
-                meta: SnapshotMeta { targets: MetaFile::version_only(version), delegated: BTreeMap::new() },
-                extra: Extra::new(),
-            },
-            timestamp: Timestamp {
-                kind: Timestamp::TYPE.to_owned(),
-                spec_version: SPEC_VERSION.to_owned(),
-                version,
-                expires,
-                meta: TimestampMeta { snapshot: MetaFile::version_only(version), extra: Extra::new() },
-                extra: Extra::new(),
-            },
+            fresh: BTreeMap::new(),
         }
     }
 
@@ -187,21 +171,19 @@ impl Repository {
     ///
     /// # Errors
     /// The files do not verify, or are not those of a repository with the roles `releases` and `pins`.
-    pub fn load(files: TrustedFiles, lifetimes: Lifetimes) -> Result<Self, RepoError> {
+    pub fn load(files: TrustedFiles, lifetimes: Lifetimes) -> Result<Self, SignError> {
         let client = Client::offline(files)?;
         let role = |role: RoleName| {
             let content = client.role(role.as_str()).cloned().map(Role::loaded);
             content.ok_or_else(|| TrustError::Missing { file: format!("{}.json", role.as_str()) })
         };
-        let (snapshot, timestamp) = (client.snapshot().cloned(), client.timestamp().cloned());
         Ok(Self {
             lifetimes,
             root: Role::loaded(client.root().clone()),
             targets: role(RoleName::Targets)?,
             releases: role(RoleName::Releases)?,
             pins: role(RoleName::Pins)?,
-            snapshot: snapshot.ok_or(TrustError::NotRefreshed)?,
-            timestamp: timestamp.ok_or(TrustError::NotRefreshed)?,
+            fresh: BTreeMap::new(),
             written: client.trusted().clone(),
         })
     }

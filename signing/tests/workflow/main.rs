@@ -6,6 +6,8 @@
 mod damage;
 mod delegation;
 mod offline;
+mod online;
+mod proposal;
 mod repository;
 mod root;
 mod site;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use signing::repo::{Lifetimes, SignError, Repository, RoleKeys, RoleName, Section};
+use signing::repo::{Lifetimes, Repository, RoleKeys, RoleName, Section, SignError};
 use signing::{Client, TrustError, TrustedFiles, UnixTime, Value, find_target, refresh};
 
 use crate::site::{NOW, key, repository, role_keys};
