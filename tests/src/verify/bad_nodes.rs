@@ -15,6 +15,7 @@ use crate::demo::world::{BOOT_LIMIT, DISK_MIB, GROUP, World};
 use crate::fixture::{self, ServedStore};
 use crate::process::Lifetime;
 use crate::view::View;
+use crate::vm::freeze;
 use crate::workspace;
 
 /// A node gives up on its disk within this time: firmware, iPXE, kernel, agent.
@@ -55,7 +56,7 @@ pub(super) fn run(view: &View) -> Result<Account> {
             }
         }
     }
-    account.text = format!("{} of {} cases", account.passed, CASES.len());
+    account.text = format!("{} of {} cases{}", account.passed, CASES.len(), freeze::text());
     Ok(account)
 }
 

@@ -7,6 +7,7 @@ use crate::demo;
 use crate::demo::world::World;
 use crate::process::Lifetime;
 use crate::view::View;
+use crate::vm::freeze;
 use crate::workspace;
 
 pub(super) fn run(view: &View) -> Result<Account> {
@@ -17,6 +18,6 @@ pub(super) fn run(view: &View) -> Result<Account> {
     Ok(Account {
         passed,
         failed: 0,
-        text: format!("{passed} stages; console in {}", world.console_log().display()),
+        text: format!("{passed} stages{}; console in {}", freeze::text(), world.console_log().display()),
     })
 }

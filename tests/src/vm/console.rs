@@ -124,6 +124,33 @@ impl Console {
         }
     }
 
+    /// Waits until a kernel that has not started its first program is silent for `limit`; `false` when the machine ended.
+    pub(super) fn wait_for_silent_kernel(&self, limit: Duration) -> bool {
+        let mut state = self.lock();
+        let mut seen = state.lines.len();
+        loop {
+            if state.closed {
+                return false;
+            }
+            let (guard, waited) =
+                self.shared.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            if waited.timed_out() && state.lines.len() == seen && is_starting(&state.lines) {
+                return true;
+            }
+            seen = state.lines.len();
+        }
+    }
+
+    /// Adds a line of our own.
+    pub(super) fn add(&self, text: &str) {
+        let mut state = self.lock();
+        let at = state.lines.last().map_or(Duration::ZERO, |line| line.at);
+        state.lines.push(Line { at, text: text.to_owned() });
+        drop(state);
+        self.shared.changed.notify_all();
+    }
+
     /// Fails when the machine is gone or when the guest gave up behind `from`; gives the position looked at.
     pub fn alive(&self, from: Mark) -> Result<Mark> {
         let state = self.lock();
@@ -151,6 +178,13 @@ impl Console {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the latest boot's kernel has begun, and nothing but it has printed since.
+fn is_starting(lines: &[Line]) -> bool {
+    let of_kernel = |line: &&Line| line.text.is_empty() || line.text.starts_with('[');
+    let begin = |line: &Line| line.text.contains("] Linux version ");
+    lines.iter().rev().take_while(of_kernel).any(begin)
 }
 
 fn read(mut stream: UnixStream, mut file: File, shared: &Shared) {
@@ -207,6 +241,18 @@ fn clean(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kernel_is_starting_until_something_else_prints() {
+        let lines = |texts: &[&str]| -> Vec<Line> {
+            texts.iter().map(|text| Line { at: Duration::ZERO, text: (*text).to_owned() }).collect()
+        };
+        let kernel = ["iPXE 1.0", "[    0.000000] Linux version 6.1", "[    1.2] clocksource: Switched", ""];
+        assert!(is_starting(&lines(&kernel)));
+        assert!(!is_starting(&lines(&kernel[..1])));
+        let agent = "bascule [  1.500] init: agent 0.1.0";
+        assert!(!is_starting(&lines(&[kernel[1], agent, "[    3.0] EXT4-fs: mounted"])));
+    }
 
     #[test]
     fn escape_sequences_are_removed() {

@@ -6,10 +6,12 @@
 
 pub mod config;
 pub mod console;
+pub mod freeze;
 pub mod qmp;
 mod sockets;
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -28,7 +30,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 pub struct Vm {
     /// Its serial console.
     pub console: Console,
-    qmp: Qmp,
+    qmp: Arc<Mutex<Qmp>>,
     process: Process,
     config: Config,
     sockets: SocketDir,
@@ -62,16 +64,17 @@ impl Vm {
                 bail!("qemu-system-x86_64 ended at its start: {status}\n{text}");
             }
         };
-        let qmp = Qmp::connect(&sockets.qmp(), START_LIMIT)?;
-        let mut vm = Self { console: connected, qmp, process, config, sockets };
-        vm.qmp.command("cont")?;
-        Ok(vm)
+        let mut qmp = Qmp::connect(&sockets.qmp(), START_LIMIT)?;
+        qmp.command("cont")?;
+        let qmp = Arc::new(Mutex::new(qmp));
+        freeze::watch(connected.clone(), Arc::clone(&qmp));
+        Ok(Self { console: connected, qmp, process, config, sockets })
     }
 
     /// Pulls the reset line: the machine starts over as after a power cut. What the guest had not flushed may be lost.
     pub fn reset(&mut self) -> Result<Mark> {
         let mark = self.console.mark();
-        self.qmp.command("system_reset")?;
+        self.qmp.lock().unwrap_or_else(PoisonError::into_inner).command("system_reset")?;
         Ok(mark)
     }
 
