@@ -1,5 +1,7 @@
 //! Builds the three programs.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use crate::process;
@@ -11,6 +13,12 @@ pub fn programs(view: &View) -> Result<String> {
     cargo(view, &["build", "--release", "-p", "image-tool", "-p", "server"])?;
     cargo(view, &["build", "--profile", "agent", "--target", AGENT_TARGET, "-p", "initramfs-agent"])?;
     Ok(format!("the agent has {}", megabytes(agent_size()?)))
+}
+
+/// Builds the client of `signing` with the command line of the TUF conformance suite; `feature` is `tuf-client` or `conformance`.
+pub fn tuf_client(view: &View, feature: &str) -> Result<PathBuf> {
+    cargo(view, &["build", "-p", "bascule-tests", "--bin", "tuf-client", "--features", feature])?;
+    Ok(workspace::target_dir().join("debug").join("tuf-client"))
 }
 
 /// Size of the agent's binary in bytes.

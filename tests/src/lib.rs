@@ -4,6 +4,7 @@
 //! ([`process`]), every wait has a limit, and a missing machine or tool is a failure, never a skip.
 
 pub mod build;
+pub mod conformance;
 pub mod demo;
 pub mod edit;
 pub mod fixture;
@@ -11,6 +12,7 @@ pub mod fleet;
 pub mod http;
 pub mod packages;
 pub mod process;
+pub mod python;
 pub mod relay;
 pub mod report;
 pub mod toolchain;

@@ -1,19 +1,21 @@
-//! `bascule-tests`: the program behind `cargo demo` and `cargo verify`.
+//! `bascule-tests`: the program behind `cargo demo`, `cargo verify` and `cargo conformance`.
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use bascule_tests::{demo, relay, verify, view::View};
+use bascule_tests::{conformance, demo, relay, verify, view::View};
 
 const USAGE: &str = "\
 usage: cargo demo [--keep] [--no-install] [--no-build]
        cargo verify [--only STAGE]... [--skip-e2e]
+       cargo conformance --suite DIR
 
   --keep        leave the server and the virtual machine running in the end
   --no-install  do not look for missing system packages and toolchain parts
   --no-build    use the programs as they were built last
   --only STAGE  run this stage alone (cargo verify --only help lists them)
-  --skip-e2e    leave out the stages that need a virtual machine";
+  --skip-e2e    leave out the stages that need a virtual machine
+  --suite DIR   the public TUF conformance suite (without it the command says how to get it)";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -44,6 +46,7 @@ fn dispatch(words: &[&str], view: &View) -> Result<ExitCode> {
     match words {
         ["demo", rest @ ..] => demo::run(view, demo::Options::parse(rest)?)?,
         ["verify", rest @ ..] => return verify::run(view, &verify::Options::parse(rest)?),
+        ["conformance", rest @ ..] => conformance::run(view, &conformance::Options::parse(rest)?)?,
         ["help" | "--help" | "-h"] => println!("{USAGE}"),
         _ => bail!("unknown arguments {words:?}\n{USAGE}"),
     }

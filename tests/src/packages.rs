@@ -7,17 +7,47 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::view::View;
 
-/// A package and the file by which it is recognised.
+/// A package and how it is recognised.
 #[derive(Debug, Clone, Copy)]
 struct Package {
     name: &'static str,
-    file: &'static str,
+    sign: Sign,
     why: &'static str,
 }
 
-const fn package(name: &'static str, file: &'static str, why: &'static str) -> Package {
-    Package { name, file, why }
+/// What is there when a package is.
+#[derive(Debug, Clone, Copy)]
+enum Sign {
+    File(&'static str),
+    /// For files whose path has a version in it.
+    PythonModule(&'static str),
 }
+
+const fn package(name: &'static str, file: &'static str, why: &'static str) -> Package {
+    Package { name, sign: Sign::File(file), why }
+}
+
+impl Package {
+    fn is_there(&self) -> bool {
+        match self.sign {
+            Sign::File(file) => Path::new(file).exists(),
+            Sign::PythonModule(module) => {
+                let import = format!("import {module}");
+                Command::new("python3").args(["-c", &import]).output().is_ok_and(|out| out.status.success())
+            }
+        }
+    }
+}
+
+const PYTHON: Package = Package {
+    name: "python3-venv",
+    sign: Sign::PythonModule("ensurepip"),
+    why: "runs another implementation of TUF",
+};
+
+/// Beyond [`PYTHON`], what the TUF conformance suite needs.
+const FAKETIME: Package =
+    package("faketime", "/usr/bin/faketime", "sets the clock for the TUF conformance suite");
 
 const PACKAGES: &[Package] = &[
     package("mmdebstrap", "/usr/bin/mmdebstrap", "makes the Debian root tree of an image"),
@@ -33,6 +63,7 @@ const PACKAGES: &[Package] = &[
     package("qemu-system-x86", "/usr/bin/qemu-system-x86_64", "runs nodes as virtual machines"),
     package("ipxe-qemu", "/usr/lib/ipxe/qemu/pxe-virtio.rom", "has the network boot ROM of these machines"),
     package("seabios", "/usr/share/seabios/bios-256k.bin", "has the firmware of these machines"),
+    PYTHON,
 ];
 
 /// Without root, mmdebstrap needs these helpers for its user namespace.
@@ -46,9 +77,18 @@ pub fn is_root() -> Result<bool> {
 
 /// Installs what is missing when root; else fails with the exact command. Returns a short account.
 pub fn ensure_installed(view: &View) -> Result<String> {
+    let unprivileged = (!is_root()?).then_some(&UNPRIVILEGED);
+    install(view, PACKAGES.iter().chain(unprivileged))
+}
+
+/// As [`ensure_installed`], for the TUF conformance suite.
+pub fn ensure_for_conformance(view: &View) -> Result<String> {
+    install(view, [&PYTHON, &FAKETIME].into_iter())
+}
+
+fn install(view: &View, wanted: impl Iterator<Item = &'static Package>) -> Result<String> {
     let root = is_root()?;
-    let wanted = PACKAGES.iter().chain((!root).then_some(&UNPRIVILEGED));
-    let missing: Vec<&Package> = wanted.filter(|package| !Path::new(package.file).exists()).collect();
+    let missing: Vec<&Package> = wanted.filter(|package| !package.is_there()).collect();
     if missing.is_empty() {
         return Ok("all present".into());
     }
@@ -68,10 +108,10 @@ pub fn ensure_installed(view: &View) -> Result<String> {
     apt(view, &arguments)?;
     for package in missing {
         ensure!(
-            Path::new(package.file).exists(),
-            "apt-get installed {}, but {} is not there",
+            package.is_there(),
+            "apt-get installed {}, but {:?} is not there",
             package.name,
-            package.file
+            package.sign
         );
     }
     Ok(format!("installed {}", names.join(" ")))
