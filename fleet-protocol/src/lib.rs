@@ -1,8 +1,11 @@
-//! What node, server and tools say to each other: JSON types only.
+//! What node, server and tools say to each other: JSON types, and the little that makes a node's word its own.
 //!
 //! Requests that change something are read strictly; reports tolerate fields and variants of newer agents.
 
 pub mod boot_info;
+mod hex;
+pub mod identity;
+pub mod join;
 pub mod node;
 pub mod publish;
 pub mod report;
