@@ -8,7 +8,7 @@
 //! is ahead by a change that this repository's own keys have signed: the next command says so, and `imgtool pull`
 //! brings it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail};
 use fleet_protocol::Names;
@@ -17,12 +17,13 @@ use image_format::repository::{Repository, TargetFile, TargetKind, Upload, View}
 use image_format::store::Store;
 use image_format::{Group, Sha256};
 use signing::UnixTime;
-use signing::repo::{Repository as Model, RoleKeys, Section};
+use signing::online::{OnlineKeys, OnlineRole};
+use signing::repo::{Repository as Model, Section};
 
 use crate::clock;
 use crate::context::Context;
 use crate::destination::{Destination, NotCommitted, To};
-use crate::keys::KeyRole;
+use crate::keys::{KeyRing, KeyRole, sign_here};
 use crate::publish::{Current, Plan};
 use crate::repo::{Lock, Repo};
 use crate::similar::hint;
@@ -48,6 +49,7 @@ pub(crate) struct Change {
     /// Roles whose metadata gets a new version.
     roles: BTreeSet<KeyRole>,
     destination: Option<(Box<dyn Destination>, Names)>,
+    keys: KeyRing,
     _lock: Lock,
 }
 
@@ -59,7 +61,8 @@ impl Change {
         let store = repo.store()?;
         let (view, model) = (repo.view(&store)?, repo.model(&store)?);
         let (signed, roles) = (Upload::default(), BTreeSet::new());
-        Ok(Self { repo, store, view, model, signed, roles, destination: None, _lock: lock })
+        let keys = repo.keys(&context.passphrases);
+        Ok(Self { repo, store, view, model, signed, roles, destination: None, keys, _lock: lock })
     }
 
     /// Opens the repository, and makes sure that the destination would take a change.
@@ -140,9 +143,7 @@ impl Change {
                 destination: self.destination.map(|(destination, _)| destination.name().to_owned()),
             });
         }
-        let keys = self.load_keys().context("nothing was signed")?;
-        self.signed.metadata =
-            self.model.write(&keys, clock::now()?).context("sign metadata; nothing was changed")?;
+        self.signed.metadata = self.sign().context("nothing was signed")?;
         let Some((destination, names)) = self.destination.take() else {
             self.commit_here().context("nothing was changed")?;
             return Ok(Done { destination: None });
@@ -171,13 +172,18 @@ impl Change {
         committed.map(drop).with_context(|| format!("commit to {}", self.store.path().display()))
     }
 
-    fn load_keys(&self) -> anyhow::Result<RoleKeys> {
-        let mut keys = RoleKeys::default();
-        let moving = BTreeSet::from([KeyRole::Snapshot, KeyRole::Timestamp]);
-        for &role in self.roles.union(&moving) {
-            keys.of_mut(role.role()).push(self.repo.keys().load(role, &self.model)?);
+    fn sign(&mut self) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+        let now = clock::now()?;
+        let mut proposal = self.model.propose(now).context("sign metadata")?;
+        sign_here(&mut proposal, &self.model, &self.keys)?;
+        let mut online = OnlineKeys::default();
+        for (role, name) in
+            [(KeyRole::Snapshot, OnlineRole::Snapshot), (KeyRole::Timestamp, OnlineRole::Timestamp)]
+        {
+            online.add(name, self.keys.secret(role, &self.model)?);
         }
-        Ok(keys)
+        self.model.accept(&proposal).context("sign metadata")?;
+        self.model.complete(&online, now).context("sign metadata")
     }
 }
 

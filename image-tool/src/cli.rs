@@ -1,11 +1,13 @@
 //! The command line: options that every verb has, and the list of verbs.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::context::Context;
+use crate::keys::{PassphraseArgs, Passphrases};
 use crate::ui::Ui;
 use crate::verbs;
 
@@ -43,6 +45,9 @@ pub(crate) struct Cli {
     #[arg(help_heading = "Global options")]
     color: Color,
 
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -62,7 +67,14 @@ impl Cli {
             Color::Always => anstream::ColorChoice::Always.write_global(),
             Color::Never => anstream::ColorChoice::Never.write_global(),
         }
-        (self.command, Context { repo: self.repo, ui: Ui::new(self.json) })
+        (
+            self.command,
+            Context {
+                repo: self.repo,
+                ui: Ui::new(self.json),
+                passphrases: Arc::new(Passphrases::new(self.passphrase)),
+            },
+        )
     }
 }
 

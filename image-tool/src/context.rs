@@ -1,7 +1,9 @@
 //! What every verb gets besides its own arguments.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use crate::keys::Passphrases;
 use crate::ui::Ui;
 
 /// What every verb gets besides its own arguments.
@@ -11,4 +13,6 @@ pub(crate) struct Context {
     pub(crate) repo: PathBuf,
     /// Where results and remarks go.
     pub(crate) ui: Ui,
+    /// Passphrases of encrypted keys.
+    pub(crate) passphrases: Arc<Passphrases>,
 }

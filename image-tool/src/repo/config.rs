@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::fsutil::read_limited;
+use crate::keys::SignerConfig;
 
 /// Name of the settings file; its presence says that the repository is complete.
 pub(crate) const FILE: &str = "bascule.toml";
@@ -23,6 +24,9 @@ pub(crate) struct Config {
     /// File with the server's bearer token; relative to the repository directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token_file: Option<PathBuf>,
+    /// What can sign besides the files in `keys/`.
+    #[serde(default, rename = "signer", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) signers: Vec<SignerConfig>,
 }
 
 impl Config {
@@ -51,12 +55,40 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::KeyRole;
+
+    #[test]
+    fn signers_are_read_strictly() {
+        let read = |text: &str| toml::from_str::<Config>(text).map_err(|error| error.to_string());
+        let good = "[[signer]]\nrole = \"root\"\nkind = \"ssh-agent\"\nkey = \"root.pub\"\n";
+        assert_eq!(read(good).unwrap().signers[0].role(), KeyRole::Root);
+        for (wrong, expected) in [
+            (good.replace("root\"\nkind", "boot\"\nkind"), "unknown variant `boot`"),
+            (good.replace("ssh-agent", "agent"), "unknown variant `agent`"),
+            (good.replace("key =", "kee ="), "unknown field `kee`"),
+            (good.replace("ssh-agent", "file"), "unknown field `key`"),
+        ] {
+            let error = read(&wrong).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
 
     #[test]
     fn settings_round_trip_and_unknown_ones_are_refused() {
         for config in [
             Config::default(),
-            Config { remote: Some("http://h:7081".into()), token_file: Some("admin.token".into()) },
+            Config {
+                remote: Some("http://h:7081".into()),
+                token_file: Some("admin.token".into()),
+                signers: vec![
+                    SignerConfig::SshAgent { role: KeyRole::Root, key: None },
+                    SignerConfig::Command {
+                        role: KeyRole::Pins,
+                        command: vec!["sign".into(), "-x".into()],
+                        key: "keys/pins.pub".into(),
+                    },
+                ],
+            },
         ] {
             assert_eq!(toml::from_str::<Config>(&config.text().unwrap()).unwrap(), config);
         }

@@ -3,7 +3,7 @@
 //! ```text
 //! bascule.toml     settings, strict; its presence says that the repository is complete
 //! root.json        the initial trusted root, which the initramfs embeds
-//! keys/ROLE.pem    PKCS#8 v1 PEM, mode 0600
+//! keys/ROLE.pem    PKCS#8 PEM, mode 0600, also as keys/ROLE-*.pem; public halves beside as .pub
 //! store/           a store directory; the local truth: signing happens here first
 //! builds/NAME/     manifest.json, build.json: built
 //! cache/           archives of root trees; may be removed at any time between builds
@@ -16,6 +16,7 @@ pub(crate) mod config;
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use image_format::ImageName;
@@ -24,7 +25,7 @@ use image_format::store::Store;
 use signing::repo::{Lifetimes, Repository as Model};
 
 use self::config::Config;
-use crate::keys::KeyDir;
+use crate::keys::{KeyRing, Passphrases};
 
 /// An existing repository directory.
 #[derive(Debug)]
@@ -60,9 +61,9 @@ impl Repo {
         &self.config
     }
 
-    /// The key files.
-    pub(crate) fn keys(&self) -> KeyDir {
-        KeyDir::new(self.dir.join("keys"))
+    /// What can sign here.
+    pub(crate) fn keys(&self, passphrases: &Arc<Passphrases>) -> KeyRing {
+        KeyRing::new(&self.dir, &self.config.signers, passphrases)
     }
 
     /// The directory of the local store.

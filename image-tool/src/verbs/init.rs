@@ -16,8 +16,8 @@ use signing::repo::{Lifetimes, Repository as Model, RoleKeys};
 
 use crate::clock;
 use crate::context::Context;
-use crate::fsutil::{self, PUBLIC, SECRET};
-use crate::keys::{KeyDir, KeyRole};
+use crate::fsutil::{self, PUBLIC};
+use crate::keys::{self, KeyRole};
 use crate::repo::config::{self, Config};
 use crate::ui::style::strong;
 use crate::ui::table::properties;
@@ -97,29 +97,29 @@ fn config(args: &Args) -> anyhow::Result<Config> {
         Some(remote) if !remote.contains("://") => Some(absolute(Path::new(remote))?.display().to_string()),
         remote => remote.clone(),
     };
-    Ok(Config { remote, token_file: args.token_file.as_deref().map(absolute).transpose()? })
+    let token_file = args.token_file.as_deref().map(absolute).transpose()?;
+    Ok(Config { remote, token_file, ..Config::default() })
 }
 
 fn make(dir: &Path, config: &Config) -> anyhow::Result<Vec<Key>> {
     let create =
         |dir: &Path| fs::create_dir(dir).with_context(|| format!("create directory {}", dir.display()));
     create(dir)?;
-    let keys_dir = dir.join("keys");
+    let keys_dir = keys::key_dir(dir);
     let made = fs::DirBuilder::new().mode(0o700).create(&keys_dir);
     made.with_context(|| format!("create directory {}", keys_dir.display()))?;
     create(&dir.join("builds"))?;
-    let mut keys = RoleKeys::default();
+    let mut secret = RoleKeys::default();
     let mut report = Vec::new();
     for role in KeyRole::ALL {
         let key = SecretKey::generate().with_context(|| format!("make the key of role {role}"))?;
-        let path = KeyDir::new(keys_dir.clone()).path(role);
-        fsutil::create(&path, key.to_pem()?.as_bytes(), SECRET)?;
+        keys::save(&keys_dir.join(format!("{role}.pem")), &key, None)?;
         report.push(Key { role, keyid: key.public().id().to_string() });
-        keys.of_mut(role.role()).push(key);
+        secret.of_mut(role.role()).push(key);
     }
     let now = clock::now()?;
-    let mut model = Model::create(&keys, Lifetimes::default());
-    let metadata = model.write(&keys, now).context("sign the first metadata")?;
+    let mut model = Model::create(&secret, Lifetimes::default());
+    let metadata = model.write(&secret, now).context("sign the first metadata")?;
     fsutil::create(&dir.join("root.json"), &model.files().root, PUBLIC)?;
     let store = Store::create(dir.join("store")).context("make the local store")?;
     let upload = Upload { metadata, ..Upload::default() };

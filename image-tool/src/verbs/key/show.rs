@@ -9,13 +9,14 @@ use crate::ui;
 const EXAMPLES: &str = "\
 Examples:
   imgtool key show bascule/keys/releases.pem
-  imgtool key show bascule/keys/releases.pem --public > releases.pub.pem";
+  imgtool key show ~/.ssh/id_ed25519.pub
+  imgtool key show bascule/keys/releases.pem --public > releases.pub";
 
 /// Show a key's id and public half; never the secret one
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// PEM file of a private or public key
+    /// Private or public key, of imgtool, OpenSSL, OpenSSH, signify or minisign
     file: PathBuf,
     /// Print only the public key as PEM
     #[arg(long, conflicts_with = "json")]
@@ -23,7 +24,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let public = keys::load_public(&args.file)?;
+    let public = keys::load_public(&args.file, &context.passphrases)?;
     if args.public {
         return ui::print(&public.to_pem()?);
     }

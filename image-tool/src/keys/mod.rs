@@ -1,0 +1,32 @@
+//! Keys: in files, in an ssh-agent, behind a program; private and public; of our own and of other programs' making.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | `role` | what a key signs |
+//! | `ring` | the keys of a repository: `keys/<role>.pem`, `keys/<role>-*.pem`, and `[[signer]]` of `bascule.toml` |
+//! | `file` | one key file: mode 0600, its public half beside it (`root.pub` for `root.pem`) |
+//! | `pkcs8` | encryption with a passphrase, as OpenSSL does it |
+//! | `passphrase` | where passphrases come from; never an argument |
+//! | `public`, `openssh` | keys of OpenSSL, OpenSSH, signify, minisign |
+//! | `agent`, `command` | signing without having the key |
+
+mod agent;
+mod command;
+mod file;
+mod openssh;
+mod passphrase;
+mod pkcs8;
+mod public;
+mod report;
+mod ring;
+mod role;
+mod signer;
+mod wire;
+
+pub(crate) use self::command::CommandKey;
+pub(crate) use self::file::{KEY_MAX, Secrecy, load_public, load_secret, public_path, save, secrecy};
+pub(crate) use self::passphrase::{PassphraseArgs, Passphrases};
+pub(crate) use self::report::KeyReport;
+pub(crate) use self::ring::{KeyRing, Present, check_role, key_dir, rules, sign_here, signers};
+pub(crate) use self::role::KeyRole;
+pub(crate) use self::signer::{SignerConfig, from_agent};

@@ -1,0 +1,246 @@
+//! The keys of a repository: files below `keys/`, and the signers that `bascule.toml` names.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow, bail};
+use signing::metadata::Signers;
+use signing::repo::{Need, Proposal, Repository as Model, Section};
+use signing::{KeyId, PublicKey, SecretKey, Signer};
+
+use super::file::{Secrecy, load_public, load_secret, public_path, secrecy};
+use super::passphrase::Passphrases;
+use super::role::KeyRole;
+use super::signer::SignerConfig;
+
+/// The keys of a repository.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyRing {
+    /// The repository directory.
+    dir: PathBuf,
+    configured: Vec<SignerConfig>,
+    passphrases: Arc<Passphrases>,
+}
+
+/// A key that can sign here, as far as can be told without opening it.
+#[derive(Debug)]
+pub(crate) struct Present {
+    /// Where it is, for people.
+    pub(crate) place: String,
+    /// Name of the key file without its ending (`root-2`).
+    pub(crate) label: Option<String>,
+    /// The key, or why it cannot be used.
+    pub(crate) public: anyhow::Result<PublicKey>,
+}
+
+impl KeyRing {
+    /// The keys of the repository in `dir`.
+    pub(crate) fn new(dir: &Path, configured: &[SignerConfig], passphrases: &Arc<Passphrases>) -> Self {
+        Self { dir: dir.to_owned(), configured: configured.to_vec(), passphrases: Arc::clone(passphrases) }
+    }
+
+    /// The file of a role's only key: `keys/root.pem`.
+    pub(crate) fn path(&self, role: KeyRole) -> PathBuf {
+        key_dir(&self.dir).join(format!("{role}.pem"))
+    }
+
+    /// The role's key files that are here: `keys/root.pem`, then `keys/root-*.pem` by name.
+    pub(crate) fn files(&self, role: KeyRole) -> anyhow::Result<Vec<PathBuf>> {
+        let (exact, prefix) = (format!("{role}.pem"), format!("{role}-"));
+        self.named(|name| name == exact || (name.starts_with(&prefix) && name.ends_with(".pem")))
+    }
+
+    /// Everything that can sign for `role` here and that `signers` trusts.
+    ///
+    /// # Errors
+    /// None is here (the text names what is expected), or one that is here cannot be opened.
+    pub(crate) fn signers(
+        &self,
+        role: KeyRole,
+        trusted: &[KeyId],
+        model: &Model,
+    ) -> anyhow::Result<Vec<Box<dyn Signer>>> {
+        let mut signers: Vec<Box<dyn Signer>> = Vec::new();
+        let mut strangers = Vec::new();
+        for path in self.files(role)? {
+            // An encrypted key without its public half beside it is opened to see whose it is.
+            let public = load_public(&path, &self.passphrases)?;
+            if trusted.contains(&public.id()) {
+                signers.push(Box::new(load_secret(&path, &self.passphrases)?));
+            } else {
+                strangers.push((path, public));
+            }
+        }
+        let mut problems = Vec::new();
+        for configured in self.configured.iter().filter(|configured| configured.role() == role) {
+            match configured.signers(&self.dir, trusted, &self.passphrases) {
+                Ok(more) => signers.extend(more),
+                Err(error) => problems.push(error.context(format!("use {}", configured.place()))),
+            }
+        }
+        let mut seen = Vec::new();
+        signers.retain(|signer| {
+            let id = signer.public().id();
+            let new = !seen.contains(&id);
+            seen.push(id);
+            new
+        });
+        match (signers.is_empty(), problems.pop(), strangers.first()) {
+            (false, ..) => Ok(signers),
+            (true, Some(problem), _) => Err(problem),
+            (true, None, Some((path, public))) => Err(wrong_key(model, role, trusted, public, path)),
+            (true, None, None) => bail!(
+                "no key for role {role}: expected {} with key id {}; bring it with `imgtool key import {role} FILE`, or sign elsewhere in steps (imgtool {} prepare)",
+                self.path(role).display(),
+                list(trusted),
+                ceremony(role)
+            ),
+        }
+    }
+
+    /// The secret key of an online role, for keys that are used as such.
+    pub(crate) fn secret(&self, role: KeyRole, model: &Model) -> anyhow::Result<SecretKey> {
+        let trusted = signers(model, role);
+        for path in self.files(role)? {
+            if trusted.contains(&load_public(&path, &self.passphrases)?.id()) {
+                return load_secret(&path, &self.passphrases);
+            }
+        }
+        // The error says which key is missing, or whose key is there instead.
+        self.signers(role, trusted, model)?;
+        bail!("role {role} is signed by key files only: expected {}", self.path(role).display())
+    }
+
+    /// What can sign for `role` here, for overviews; nothing is opened that asks for a passphrase.
+    pub(crate) fn present(&self, role: KeyRole) -> anyhow::Result<Vec<Present>> {
+        let file = |path: PathBuf| {
+            let locked = secrecy(&path).is_ok_and(|secrecy| secrecy == Secrecy::Encrypted)
+                && !public_path(&path).is_file();
+            let public = if locked {
+                Err(anyhow!("encrypted, and no {} beside it", public_path(&path).display()))
+            } else {
+                load_public(&path, &self.passphrases)
+            };
+            Present { label: label(&path), place: path.display().to_string(), public }
+        };
+        let mut present: Vec<Present> = self.files(role)?.into_iter().map(file).collect();
+        for configured in self.configured.iter().filter(|configured| configured.role() == role) {
+            let (place, label) = (configured.place(), None);
+            match configured.publics(&self.dir, &self.passphrases) {
+                Ok(keys) => present.extend(keys.into_iter().map(|key| Present {
+                    place: place.clone(),
+                    label: label.clone(),
+                    public: Ok(key),
+                })),
+                Err(error) => present.push(Present { place, label, public: Err(error) }),
+            }
+        }
+        Ok(present)
+    }
+
+    /// Names for keys whose secret is elsewhere: those of the public key files in `keys/`.
+    pub(crate) fn labels(&self) -> anyhow::Result<Vec<(KeyId, String)>> {
+        let files = self.named(|name| name.ends_with(".pub"))?;
+        let known = |path: PathBuf| Some((load_public(&path, &self.passphrases).ok()?.id(), label(&path)?));
+        Ok(files.into_iter().filter_map(known).collect())
+    }
+
+    fn named(&self, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<PathBuf>> {
+        let dir = key_dir(&self.dir);
+        let what = || format!("read directory {}", dir.display());
+        let mut names: Vec<String> = Vec::new();
+        let entries = match fs::read_dir(&dir) {
+            // An admin may keep all keys elsewhere.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.with_context(what)?,
+        };
+        for entry in entries {
+            let name = entry.with_context(what)?.file_name();
+            names.extend(name.to_str().filter(|name| wanted(name)).map(str::to_owned));
+        }
+        names.sort_by_key(|name| (name.len(), name.clone()));
+        Ok(names.into_iter().map(|name| dir.join(name)).collect())
+    }
+}
+
+/// Signs every role of `proposal` with the keys that are here; there must be enough for each.
+pub(crate) fn sign_here(proposal: &mut Proposal, model: &Model, keys: &KeyRing) -> anyhow::Result<()> {
+    for role in proposal.roles() {
+        let needs = proposal.progress(model).into_iter().filter(|progress| progress.role == role);
+        let needs: Vec<Need> = needs.flat_map(|progress| progress.needs).collect();
+        let wanted: Vec<KeyId> = needs.iter().flat_map(|need| need.open.clone()).collect();
+        for signer in keys.signers(role.into(), &wanted, model)? {
+            let signed = proposal.sign(model, role, &*signer);
+            signed.with_context(|| format!("sign {} metadata", role.as_str()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the key files of the repository in `dir` are.
+pub(crate) fn key_dir(dir: &Path) -> PathBuf {
+    dir.join("keys")
+}
+
+/// Checks that `found` (from `path`) is a key that the metadata trusts for `role`.
+pub(crate) fn check_role(model: &Model, role: KeyRole, found: &PublicKey, path: &Path) -> anyhow::Result<()> {
+    let expected = signers(model, role);
+    if expected.contains(&found.id()) { Ok(()) } else { Err(wrong_key(model, role, expected, found, path)) }
+}
+
+fn wrong_key(
+    model: &Model,
+    role: KeyRole,
+    expected: &[KeyId],
+    found: &PublicKey,
+    path: &Path,
+) -> anyhow::Error {
+    let found = found.id();
+    let belongs = KeyRole::ALL.iter().find(|other| signers(model, **other).contains(&found));
+    let hint = belongs.map(|other| format!("; it is the key of role {other}")).unwrap_or_default();
+    anyhow!(
+        "{}: wrong key for role {role}: expected key id {}, found {found}{hint}",
+        path.display(),
+        list(expected)
+    )
+}
+
+/// Ids of the keys that may sign for `role`.
+pub(crate) fn signers(model: &Model, role: KeyRole) -> &[KeyId] {
+    rules(model, role).map_or(&[], |signers| &signers.keyids)
+}
+
+/// Who may sign for `role`, and how many must; `None` for a delegation that is missing.
+pub(crate) fn rules(model: &Model, role: KeyRole) -> Option<&Signers> {
+    let roles = &model.root().roles;
+    match role {
+        KeyRole::Root => Some(&roles.root),
+        KeyRole::Targets => Some(&roles.targets),
+        KeyRole::Snapshot => Some(&roles.snapshot),
+        KeyRole::Timestamp => Some(&roles.timestamp),
+        KeyRole::Releases | KeyRole::Pins => {
+            let delegations = model.section(Section::Targets).delegations.iter();
+            let mut named = delegations.flat_map(|delegations| &delegations.roles);
+            let named = named.find(|delegation| delegation.name == role.role().as_str());
+            named.map(|delegation| &delegation.signers)
+        }
+    }
+}
+
+/// The verb whose ceremony signs `role`.
+fn ceremony(role: KeyRole) -> &'static str {
+    match role {
+        KeyRole::Releases => "releases",
+        KeyRole::Pins => "pins",
+        _ => "root",
+    }
+}
+
+fn label(path: &Path) -> Option<String> {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned())
+}
+
+fn list(ids: &[KeyId]) -> String {
+    ids.iter().map(KeyId::as_str).collect::<Vec<_>>().join(" or ")
+}
