@@ -7,6 +7,7 @@
 mod bad_nodes;
 mod cargo_test;
 mod end_to_end;
+mod interop;
 mod reproducible;
 mod tools;
 
@@ -73,6 +74,10 @@ const STAGES: &[Stage] = &[
     stage("programs", "imgtool and imgserver against bad input, kills and full disks", Need::Alone, |view| {
         fixture::require()?;
         cargo_test::run(view, &["-p", "bascule-tests"])
+    }),
+    stage("interop", "python-tuf reads our repository, we read one of python-tuf", Need::Alone, |view| {
+        fixture::require()?;
+        interop::run(view)
     }),
     stage("nodes", "nodes against bad disks and a server that goes away", Need::Machines, bad_nodes::run),
     stage("e2e", "the demo, from end to end", Need::Machines, end_to_end::run),
