@@ -1,5 +1,7 @@
 //! The one way signed documents are read and written: limit, strict JSON, shape, then the document's own rules.
 
+use std::ops::RangeInclusive;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use signing::json::{self, JsonError};
@@ -35,15 +37,21 @@ pub(crate) trait Document: Serialize + DeserializeOwned {
     const WHAT: &'static str;
     /// Largest size in bytes.
     const MAX: u64;
+    /// Values of `format` that are read.
+    const FORMATS: RangeInclusive<u32>;
 
     /// The rules beyond the shape.
     fn check(&self) -> Result<(), DocumentError>;
 
     /// Reads and checks.
     fn read(bytes: &[u8]) -> Result<Self, DocumentError> {
-        let document: Self = json::parse(bytes, Self::MAX as usize)
-            .and_then(|value| json::from_value(&value))
-            .map_err(|source| DocumentError::Json { what: Self::WHAT, source })?;
+        let json = |source| DocumentError::Json { what: Self::WHAT, source };
+        let value = json::parse(bytes, Self::MAX as usize).map_err(json)?;
+        // First: a format of later has fields that are unknown here, and the format is what is wrong then.
+        if let Some(format) = value.get("format").and_then(json::Value::as_u64) {
+            Self::check_format(format)?;
+        }
+        let document: Self = json::from_value(&value).map_err(json)?;
         document.check()?;
         Ok(document)
     }
@@ -57,6 +65,17 @@ pub(crate) trait Document: Serialize + DeserializeOwned {
             return Err(json(JsonError::TooLarge { max: Self::MAX as usize, found: bytes.len() }));
         }
         Ok(bytes)
+    }
+
+    /// Refuses a format that is not read.
+    fn check_format(format: u64) -> Result<(), DocumentError> {
+        let range = u64::from(*Self::FORMATS.start())..=u64::from(*Self::FORMATS.end());
+        let expected = if range.start() == range.end() {
+            range.start().to_string()
+        } else {
+            format!("{} to {}", range.start(), range.end())
+        };
+        Self::rule(range.contains(&format), "format", expected, format)
     }
 
     /// Refuses unless `ok`.
@@ -78,7 +97,7 @@ pub(crate) trait Document: Serialize + DeserializeOwned {
     }
 
     /// Refuses a number outside `range`.
-    fn number(field: &str, value: u64, range: std::ops::RangeInclusive<u64>) -> Result<(), DocumentError> {
+    fn number(field: &str, value: u64, range: RangeInclusive<u64>) -> Result<(), DocumentError> {
         let expected = format!("{} to {}", range.start(), range.end());
         Self::rule(range.contains(&value), field, expected, value)
     }

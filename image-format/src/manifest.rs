@@ -5,21 +5,26 @@
 //! must not run an image whose requirements it does not understand.
 
 mod check;
+pub mod provenance;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::check::{
     BIOS_MAX, CHECKS_MAX, CMDLINE_MAX, ETC_STATE_MAX, FILES_MAX, INITRAMFS_MAX, KERNEL_MAX, PACKAGES_MAX,
-    ROOT_MAX,
+    ROOT_MAX, SBOM_MAX,
 };
+pub use self::provenance::Provenance;
 use crate::document::{Document, DocumentError};
 use crate::{ImageName, ObjectId, Sha256};
 
 /// Largest manifest read, in bytes. A larger one is refused before parsing (endless data).
 pub const MANIFEST_MAX: u64 = 2 << 20;
 
-/// The value of [`Manifest::format`] that this code reads and writes.
-pub const MANIFEST_FORMAT: u32 = 1;
+/// The value of [`Manifest::format`] that this code writes.
+///
+/// It also reads format 1, which had neither [`Manifest::sbom`] nor [`Manifest::provenance`], and writes it back to the same
+/// bytes. Any other format is refused by its number, before its fields are looked at.
+pub const MANIFEST_FORMAT: u32 = 2;
 
 /// A stored object: its digest and exact size in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +40,7 @@ pub struct ObjectRef {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Always [`MANIFEST_FORMAT`].
+    /// [`MANIFEST_FORMAT`], or 1 in an older one.
     pub format: u32,
     /// `role@version`.
     pub name: ImageName,
@@ -65,6 +70,12 @@ pub struct Manifest {
     pub packages: Vec<Package>,
     /// The list of files in the root with their digests (zstd, one JSON object a line); for comparison only.
     pub files: ObjectRef,
+    /// The software bill of materials (zstd, SPDX 2.3 JSON); none in format 1 only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<ObjectRef>,
+    /// What the image was made of; none in format 1 only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
 }
 
 impl Manifest {

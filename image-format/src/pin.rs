@@ -3,6 +3,7 @@
 //! Both travel as canonical JSON, TUF targets under the `pins` delegation.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -61,9 +62,10 @@ impl Pin {
 impl Document for Pin {
     const WHAT: &'static str = "pin";
     const MAX: u64 = PIN_MAX;
+    const FORMATS: RangeInclusive<u32> = PIN_FORMAT..=PIN_FORMAT;
 
     fn check(&self) -> Result<(), DocumentError> {
-        Self::rule(self.format == PIN_FORMAT, "format", PIN_FORMAT, self.format)?;
+        Self::check_format(self.format.into())?;
         let disk = self.disk.as_ref().map(|consent| consent.disk.as_str());
         disk.map_or(Ok(()), |disk| Self::text("disk.disk", disk, 128))
     }
@@ -133,9 +135,10 @@ impl Assignments {
 impl Document for Assignments {
     const WHAT: &'static str = "assignments";
     const MAX: u64 = ASSIGNMENTS_MAX;
+    const FORMATS: RangeInclusive<u32> = PIN_FORMAT..=PIN_FORMAT;
 
     fn check(&self) -> Result<(), DocumentError> {
-        Self::rule(self.format == PIN_FORMAT, "format", PIN_FORMAT, self.format)
+        Self::check_format(self.format.into())
     }
 }
 

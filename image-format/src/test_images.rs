@@ -1,6 +1,6 @@
 //! Made-up images for tests, here and in crates that enable the feature `sim`.
 
-use crate::manifest::{DiskSizes, Health, Kernel, MANIFEST_FORMAT, ObjectRef, Root, Verity};
+use crate::manifest::{DiskSizes, Health, Kernel, MANIFEST_FORMAT, ObjectRef, Provenance, Root, Verity};
 use crate::record::ImageRef;
 use crate::{BLOCK, Manifest, ObjectId, Sha256};
 
@@ -11,6 +11,19 @@ use crate::{BLOCK, Manifest, ObjectId, Sha256};
 pub fn image(name: &str, counter: u64) -> ImageRef {
     let parsed = name.parse().expect("a test names valid images");
     ImageRef { name: parsed, manifest: Sha256::of(name.as_bytes()), counter }
+}
+
+/// A provenance record whose digests stand for nothing.
+pub fn provenance() -> Provenance {
+    let digest = Sha256::of(b"test");
+    Provenance {
+        builder: "test 1".into(),
+        recipe: digest,
+        agent: digest,
+        trusted_root: digest,
+        archives: Vec::new(),
+        allowed_secrets: Vec::new(),
+    }
 }
 
 /// A small manifest whose digests stand for nothing.
@@ -39,5 +52,7 @@ pub fn manifest(name: &str, counter: u64) -> Manifest {
         etc_state: Vec::new(),
         packages: Vec::new(),
         files: object(10),
+        sbom: Some(object(20)),
+        provenance: Some(provenance()),
     }
 }

@@ -1,5 +1,7 @@
 //! The rules of a manifest beyond its shape. They hold for what is written as well as for what is read.
 
+use std::ops::RangeInclusive;
+
 use super::{Check, MANIFEST_FORMAT, MANIFEST_MAX, Manifest, ObjectRef, Probe};
 use crate::BLOCK;
 use crate::document::{Document, DocumentError};
@@ -15,6 +17,8 @@ pub const INITRAMFS_MAX: u64 = 256 << 20;
 pub const BIOS_MAX: u64 = 1 << 20;
 /// Largest file list in bytes.
 pub const FILES_MAX: u64 = 64 << 20;
+/// Largest bill of materials in bytes.
+pub const SBOM_MAX: u64 = 64 << 20;
 /// Longest kernel command line of a role in bytes. The kernel cuts at 2048, and the `bascule.` words follow.
 pub const CMDLINE_MAX: usize = 200;
 /// Most health checks.
@@ -27,9 +31,10 @@ pub const ETC_STATE_MAX: usize = 256;
 impl Document for Manifest {
     const WHAT: &'static str = "manifest";
     const MAX: u64 = MANIFEST_MAX;
+    const FORMATS: RangeInclusive<u32> = 1..=MANIFEST_FORMAT;
 
     fn check(&self) -> Result<(), DocumentError> {
-        Self::rule(self.format == MANIFEST_FORMAT, "format", MANIFEST_FORMAT, self.format)?;
+        Self::check_format(self.format.into())?;
         word("arch", &self.arch)?;
         word("class", &self.class)?;
         Self::number("counter", self.counter, 0..=i64::MAX as u64)?;
@@ -47,8 +52,22 @@ impl Document for Manifest {
             Self::text("packages.version", &package.version, 256)?;
             Self::text("packages.arch", &package.arch, 32)?;
         }
-        Ok(())
+        check_origin(self)
     }
+}
+
+/// What format 2 has and format 1 has not.
+fn check_origin(manifest: &Manifest) -> Result<(), DocumentError> {
+    let expected = if manifest.format == 1 { "none in format 1" } else { "one" };
+    let found = |there| if there { "one" } else { "none" };
+    let fits = |there: bool| there == (manifest.format > 1);
+    let (sbom, provenance) = (manifest.sbom.is_some(), manifest.provenance.is_some());
+    Manifest::rule(fits(sbom), "sbom", expected, found(sbom))?;
+    Manifest::rule(fits(provenance), "provenance", expected, found(provenance))?;
+    if let Some(sbom) = &manifest.sbom {
+        Manifest::number("sbom.size", sbom.size, 1..=SBOM_MAX)?;
+    }
+    manifest.provenance.as_ref().map_or(Ok(()), super::Provenance::check)
 }
 
 fn word(field: &str, value: &str) -> Result<(), DocumentError> {
@@ -152,4 +171,5 @@ pub(super) fn objects(manifest: &Manifest) -> impl Iterator<Item = (&'static str
     ]
     .into_iter()
     .chain(bios)
+    .chain(manifest.sbom.map(|sbom| ("sbom", sbom)))
 }

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::provenance::{AllowedSecret, Archive, Snapshot};
 use super::*;
 use crate::ObjectId;
 
@@ -43,6 +44,23 @@ pub(crate) fn sample() -> Manifest {
         etc_state: vec!["machine-id".into(), "ssh/keys".into()],
         packages: vec![Package { name: "bash".into(), version: "5.2.15-2+b2".into(), arch: "amd64".into() }],
         files: object("files", 100),
+        sbom: Some(object("sbom", 50)),
+        provenance: Some(Provenance {
+            archives: vec![Archive {
+                suite: "bookworm".into(),
+                components: vec!["main".into()],
+                snapshot: Some(Snapshot {
+                    url: "https://snapshot.debian.org/archive/debian/20260101T000000Z".into(),
+                    in_release: Sha256::of(b"InRelease"),
+                }),
+            }],
+            allowed_secrets: vec![AllowedSecret {
+                path: "/etc/a.key".into(),
+                what: "private key".into(),
+                reason: "public since 1996".into(),
+            }],
+            ..crate::test_images::provenance()
+        }),
     }
 }
 
@@ -67,12 +85,46 @@ fn manifests_round_trip() {
     assert_eq!(Manifest::parse(&bytes).unwrap(), sample());
     assert_eq!(Manifest::parse(&bytes).unwrap().to_bytes().unwrap(), bytes);
     let names: Vec<_> = sample().objects().map(|(name, _)| name).collect();
-    assert_eq!(names, ["index", "kernel", "initramfs", "files", "bios"]);
+    assert_eq!(names, ["index", "kernel", "initramfs", "files", "bios", "sbom"]);
+}
+
+#[test]
+fn the_older_format_is_read_and_written_as_it_was() {
+    let mut old = sample();
+    (old.format, old.sbom, old.provenance) = (1, None, None);
+    let bytes = old.to_bytes().unwrap();
+    let text = std::str::from_utf8(&bytes).unwrap();
+    assert!(!text.contains("sbom") && !text.contains("provenance"), "{text}");
+    assert_eq!(Manifest::parse(&bytes).unwrap(), old);
+    assert_eq!(refused(|m| m.format = 1), "sbom");
+    assert_eq!(refused(|m| (m.format, m.sbom) = (1, None)), "provenance");
+    assert_eq!(refused(|m| m.sbom = None), "sbom");
+    assert_eq!(refused(|m| m.provenance = None), "provenance");
+}
+
+#[test]
+fn a_format_of_later_is_refused_by_its_number() {
+    let later = br#"{"format":3,"something":"new"}"#;
+    let error = Manifest::parse(later).unwrap_err().to_string();
+    assert_eq!(error, "manifest: format: expected 1 to 2, found 3");
+}
+
+#[test]
+fn a_provenance_record_is_checked() {
+    let with = |change: fn(&mut Provenance)| refused(|m| change(m.provenance.as_mut().unwrap()));
+    assert_eq!(with(|p| p.builder = "a\nb".into()), "provenance.builder");
+    assert_eq!(with(|p| p.archives[0].components.clear()), "provenance.archives.components (entries)");
+    for path in ["", "/", "etc/a", "/etc/../a", "/a\n"] {
+        let field = refused(|m| m.provenance.as_mut().unwrap().allowed_secrets[0].path = path.into());
+        assert_eq!(field, "provenance.allowed_secrets.path", "{path:?}");
+    }
+    assert_eq!(with(|p| p.allowed_secrets[0].reason = String::new()), "provenance.allowed_secrets.reason");
+    assert_eq!(refused(|m| m.sbom = Some(object("", 0))), "sbom.size");
 }
 
 #[test]
 fn numbers_out_of_range_are_refused() {
-    assert_eq!(refused(|m| m.format = 2), "format");
+    assert_eq!(refused(|m| m.format = 3), "format");
     assert_eq!(refused(|m| m.epoch = -1), "epoch");
     for size in [0, 4097, ROOT_MAX + 4096, 1 << 62] {
         assert_eq!(refused(|m| m.root.size = size), "root.size");

@@ -71,6 +71,8 @@ impl Release {
             etc_state: recipe.etc_state.clone(),
             packages: root.packages.clone(),
             files: put("file list", &root.files)?,
+            sbom: None,
+            provenance: None,
         };
         let bytes = manifest.to_bytes().context("write the manifest")?;
         Ok(Self { manifest, bytes, root, image, boot })

@@ -7,7 +7,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use image_format::document::DocumentError;
-use image_format::manifest::{DiskSizes, Health, Kernel, MANIFEST_FORMAT, Manifest, ObjectRef, Root, Verity};
+use image_format::manifest::{
+    DiskSizes, Health, Kernel, MANIFEST_FORMAT, Manifest, ObjectRef, Provenance, Root, Verity,
+};
 use image_format::{BLOCK, ImageName, ObjectId, Role, Sha256, Version, index};
 
 use super::error::{Place, RecipeError};
@@ -80,5 +82,14 @@ fn skeleton() -> Manifest {
         etc_state: Vec::new(),
         packages: Vec::new(),
         files: object(1),
+        sbom: Some(object(1)),
+        provenance: Some(Provenance {
+            builder: "imgtool".to_owned(),
+            recipe: Sha256::of(&[]),
+            agent: Sha256::of(&[]),
+            trusted_root: Sha256::of(&[]),
+            archives: Vec::new(),
+            allowed_secrets: Vec::new(),
+        }),
     }
 }

@@ -6,10 +6,13 @@ use std::path::Path;
 use image_format::chunker::{Piece, chunks};
 use image_format::index::{Entry, Index, ZERO_MAX};
 use image_format::manifest::{
-    Check, DiskSizes, Health, Kernel, MANIFEST_FORMAT, ObjectRef, Package, Probe, Root, Verity,
+    Check, DiskSizes, Health, Kernel, MANIFEST_FORMAT, ObjectRef, Package, Probe, Provenance, Root, Verity,
 };
 use image_format::store::Store;
 use image_format::{BLOCK, ChunkId, Manifest, Sha256, codec, verity};
+
+/// Stands for a bill of materials.
+pub(crate) const SBOM: &str = "{\"spdxVersion\":\"SPDX-2.3\"}\n";
 
 /// What to make.
 #[derive(Clone)]
@@ -71,6 +74,7 @@ impl Fake {
         let index = put(&Index::new(entries).unwrap().encode());
         let (kernel, initramfs) = (put(&self.kernel), put(&self.initramfs));
         let files = put(&self.file_list());
+        let sbom = put(&zstd::bulk::compress(SBOM.as_bytes(), 3).unwrap());
         batch.commit().unwrap();
         let salt = Sha256::of(self.name.as_bytes());
         let mut tree = verity::Builder::new(salt, data.len() as u64).unwrap();
@@ -96,6 +100,20 @@ impl Fake {
             etc_state: vec!["ssh".into()],
             packages: self.packages.iter().map(|(name, version)| package(name, version)).collect(),
             files,
+            sbom: Some(sbom),
+            provenance: Some(self.provenance()),
+        }
+    }
+
+    fn provenance(&self) -> Provenance {
+        let digest = |text: &str| Sha256::of(text.as_bytes());
+        Provenance {
+            builder: "made-up 1".into(),
+            recipe: digest(&self.name),
+            agent: digest("agent"),
+            trusted_root: digest("root"),
+            archives: Vec::new(),
+            allowed_secrets: Vec::new(),
         }
     }
 

@@ -91,7 +91,7 @@ impl Publisher {
 
     pub(super) fn upload_at(&mut self, now: UnixTime) -> Upload {
         let metadata = self.repo.write(&keys(&self.seeds), now).unwrap();
-        Upload { metadata, targets: self.targets.clone() }
+        Upload { metadata, targets: self.targets.clone(), ..Upload::default() }
     }
 }
 
@@ -136,6 +136,7 @@ pub(super) fn image(name: &str, content: &str) -> Image {
     manifest.initramfs = object("initramfs".into());
     manifest.files = object(format!("files of {name} {content}").into());
     manifest.bios = None;
+    manifest.sbom = Some(object("bill of materials".into()));
     Image { manifest, objects }
 }
 

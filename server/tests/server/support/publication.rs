@@ -88,6 +88,7 @@ impl Publication {
         manifest.kernel.object = self.add_object(format!("kernel of {name}").repeat(100).as_bytes());
         manifest.initramfs = self.add_object(format!("initramfs of {name}").repeat(200).as_bytes());
         manifest.files = self.add_object(format!("files of {name}").as_bytes());
+        manifest.sbom = Some(self.add_object(format!("parts of {name}").as_bytes()));
         let bytes = manifest.to_bytes().unwrap();
         let digest = self.target(Section::Releases, &manifest.name.target_path(), bytes);
         self.manifests.insert(manifest.name.clone(), digest);
