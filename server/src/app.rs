@@ -1,16 +1,17 @@
 //! What both listeners share.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use signing::UnixTime;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::boot::host::UrlSettings;
+use crate::clock::Clock;
 use crate::content::Content;
 use crate::fleet::Inventory;
 use crate::http::Error;
 use crate::metrics::Metrics;
+use crate::online::Online;
 use crate::ready::Ready;
 use crate::token::TokenFile;
 
@@ -32,6 +33,8 @@ pub struct App {
     pub urls: UrlSettings,
     /// Can it serve?
     pub ready: Ready,
+    /// Snapshot and timestamp.
+    pub online: Online,
     uploads: Semaphore,
 }
 
@@ -43,9 +46,10 @@ impl App {
         metrics: Arc<Metrics>,
         token: TokenFile,
         urls: UrlSettings,
+        online: Online,
     ) -> Arc<Self> {
         let uploads = Semaphore::new(UPLOADS_MAX);
-        Arc::new(Self { content, inventory, metrics, token, urls, ready: Ready::default(), uploads })
+        Arc::new(Self { content, inventory, metrics, token, urls, ready: Ready::default(), online, uploads })
     }
 
     /// A place for an upload.
@@ -80,8 +84,7 @@ impl App {
 
 /// The time.
 pub fn now() -> UnixTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixTime(since.as_secs().cast_signed())
+    Clock::default().now()
 }
 
 #[cfg(test)]
@@ -90,12 +93,14 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::fleet::sqlite::Sqlite;
+    use crate::online::OnlineSettings;
 
     /// An app in `dir`, with nothing in it.
     pub(crate) fn app(dir: &Path) -> Arc<App> {
         let kv = Sqlite::open(&dir.join("fleet.db")).unwrap();
         let inventory = Inventory::open(Arc::new(kv)).unwrap();
         let urls = UrlSettings { delivery: None, admin: None, admin_port: 7081 };
-        App::new(Content::open(dir).unwrap(), inventory, Metrics::new(), TokenFile::of(dir), urls)
+        let online = Online::new(dir, OnlineSettings::default());
+        App::new(Content::open(dir).unwrap(), inventory, Metrics::new(), TokenFile::of(dir), urls, online)
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::commands::{completions, man, serve, token};
+use crate::commands::{completions, keys, man, serve, token};
 
 /// Serves immutable OS images, signed metadata and boot scripts to nodes, and takes publications from admins.
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ pub enum Command {
     Serve(serve::Args),
     /// Show or replace the admin's token.
     Token(token::Args),
+    /// Make or show the keys that sign snapshot and timestamp.
+    Keys(keys::Args),
     /// Write completions for a shell to standard output.
     Completions(completions::Args),
     /// Write the manual page to standard output.
@@ -28,6 +30,7 @@ pub enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
+  imgserver keys new --data /srv/bascule --json > online.json     then: imgtool init --online-keys online.json
   imgserver serve --data /srv/bascule
   imgserver serve --data /srv/bascule --listen 10.0.0.1:7080 --admin 127.0.0.1:7081 --log json
   imgserver token show --data /srv/bascule
@@ -44,6 +47,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(args),
             Command::Token(args) => token::run(&args),
+            Command::Keys(args) => keys::run(&args),
             Command::Completions(args) => completions::run(&args, Self::command()),
             Command::Man => man::run(Self::command()),
         }

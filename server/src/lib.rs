@@ -9,12 +9,14 @@
 //!                └──────────────┬────────────────────┘
 //!                    content: store, signed view        boot: which image, script (pure)
 //!                    fleet: inventory in SQLite         metrics, ready
+//!                    online: snapshot and timestamp, signed on time
 //! ```
 //! The accept loop is our own, for its caps and time-outs; behind it, requests are routed by axum: each module with handlers
 //! has one `router()`, and `delivery::router` and `admin::router` merge them behind the checks of their listener.
 //!
 //! What a request may change is decided in three places only: `admin::upload` (objects), `content::commit` (metadata, verified by
-//! `image_format::repository`), `fleet::inventory` (what nodes say). The server holds no key that can sign anything.
+//! `image_format::repository`), `fleet::inventory` (what nodes say). The server holds no key that can sign an image or a pin: at
+//! most those of snapshot and timestamp, which say what is current.
 //!
 //! The library exists for the program and its tests; its API follows their needs.
 
@@ -23,6 +25,7 @@ pub mod app;
 pub mod atomic;
 pub mod boot;
 pub mod cli;
+pub mod clock;
 pub mod commands;
 pub mod content;
 pub mod delivery;
@@ -33,6 +36,7 @@ pub mod http;
 pub mod logging;
 pub mod metrics;
 pub mod net;
+pub mod online;
 pub mod ready;
 pub mod server;
 pub mod settings;

@@ -10,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use signing::UnixTime;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ListenerLabel {
@@ -47,6 +48,8 @@ pub struct Snapshot {
     pub nodes: BTreeMap<&'static str, u64>,
     /// Seconds until each metadata role expires; negative when it has.
     pub expires_in: BTreeMap<String, i64>,
+    /// Seconds since 1970 when each metadata role expires.
+    pub expiry: BTreeMap<String, i64>,
 }
 
 /// All metrics.
@@ -61,6 +64,9 @@ pub struct Metrics {
     objects: Gauge,
     nodes: Family<HealthLabel, Gauge>,
     expires_in: Family<RoleLabel, Gauge>,
+    expiry: Family<RoleLabel, Gauge>,
+    resign_failures: Counter,
+    resigned: Gauge,
 }
 
 /// An open connection in the gauge; leaving scope takes it out.
@@ -88,6 +94,9 @@ impl Metrics {
             objects: Gauge::default(),
             nodes: Family::default(),
             expires_in: Family::default(),
+            expiry: Family::default(),
+            resign_failures: Counter::default(),
+            resigned: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("http_requests", "Requests answered", metrics.requests.clone());
@@ -101,6 +110,17 @@ impl Metrics {
         registry.register("nodes", "Known nodes by reported health", metrics.nodes.clone());
         let text = "Time until a metadata role expires";
         registry.register_with_unit("metadata_expires_in", text, Unit::Seconds, metrics.expires_in.clone());
+        let text = "When a metadata role expires";
+        registry.register_with_unit("metadata_expiry_timestamp", text, Unit::Seconds, metrics.expiry.clone());
+        let text = "Times that snapshot and timestamp could not be signed";
+        registry.register("resign_failures", text, metrics.resign_failures.clone());
+        let text = "When snapshot and timestamp were last signed here; 0: not yet";
+        registry.register_with_unit(
+            "resign_last_success_timestamp",
+            text,
+            Unit::Seconds,
+            metrics.resigned.clone(),
+        );
         Arc::new(Self { registry, ..metrics })
     }
 
@@ -127,6 +147,16 @@ impl Metrics {
         self.boot_scripts.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
+    /// Snapshot and timestamp could not be signed.
+    pub fn resign_failed(&self) {
+        self.resign_failures.inc();
+    }
+
+    /// Snapshot and timestamp were signed.
+    pub fn resigned(&self, now: UnixTime) {
+        self.resigned.set(now.0);
+    }
+
     /// The text for a scrape.
     ///
     /// # Errors
@@ -138,6 +168,9 @@ impl Metrics {
         }
         for (role, seconds) in &snapshot.expires_in {
             self.expires_in.get_or_create(&RoleLabel { role: role.clone() }).set(*seconds);
+        }
+        for (role, seconds) in &snapshot.expiry {
+            self.expiry.get_or_create(&RoleLabel { role: role.clone() }).set(*seconds);
         }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -160,7 +193,10 @@ mod tests {
             objects: 7,
             nodes: [("healthy", 2)].into(),
             expires_in: [("timestamp".to_owned(), -3)].into(),
+            expiry: [("timestamp".to_owned(), 1_800_000_000)].into(),
         };
+        metrics.resign_failed();
+        metrics.resigned(UnixTime(1_800_000_001));
         let text = metrics.text(&snapshot).unwrap();
         for line in [
             "bascule_http_requests_total{listener=\"delivery\",route=\"object\",status=\"200\"} 1",
@@ -171,6 +207,9 @@ mod tests {
             "bascule_store_objects 7",
             "bascule_nodes{health=\"healthy\"} 2",
             "bascule_metadata_expires_in_seconds{role=\"timestamp\"} -3",
+            "bascule_metadata_expiry_timestamp_seconds{role=\"timestamp\"} 1800000000",
+            "bascule_resign_failures_total 1",
+            "bascule_resign_last_success_timestamp_seconds 1800000001",
             concat!("bascule_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

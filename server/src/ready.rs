@@ -1,4 +1,4 @@
-//! `/readyz`: can this server do its work?
+//! `/readyz`: can this server do its work, and for how long?
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -7,32 +7,60 @@ use std::time::{Duration, Instant};
 use signing::UnixTime;
 
 use crate::content::Content;
+use crate::content::published::Published;
+use crate::online::Online;
 
 /// For how long an answer stands: the check writes to the disk, and anybody may ask.
 const VALID: Duration = Duration::from_secs(1);
+/// What is signed by people is warned of so many seconds before its end.
+const PEOPLE: i64 = 14 * 86_400;
+/// What is signed by an admin's machine, with every change.
+const MACHINE: i64 = 7 * 86_400;
 
 /// The check with its last answer.
 #[derive(Debug, Default)]
 pub struct Ready {
-    last: Mutex<Option<(Instant, Vec<String>)>>,
+    last: Mutex<Option<(Instant, Readiness)>>,
+}
+
+/// How it stands, one line each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// What is wrong; empty: ready.
+    pub problems: Vec<String>,
+    /// What will be.
+    pub warnings: Vec<String>,
 }
 
 impl Ready {
-    /// What is wrong, one line each; empty: ready. Blocks.
-    pub fn problems(&self, content: &Content, now: UnixTime) -> Vec<String> {
+    /// How it stands. Blocks.
+    pub fn look(&self, content: &Content, online: &Online) -> Readiness {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((time, problems)) = &*last
-            && time.elapsed() < VALID
-        {
-            return problems.clone();
-        }
-        let problems = check(content, now);
-        *last = Some((Instant::now(), problems.clone()));
-        problems
+        let fresh = last.as_ref().filter(|(time, _)| time.elapsed() < VALID);
+        let mut readiness = match fresh {
+            Some((_, readiness)) => readiness.clone(),
+            None => {
+                let readiness = check(content);
+                last.insert((Instant::now(), readiness)).1.clone()
+            }
+        };
+        // These change without a word: never from memory.
+        let published = content.published();
+        let signing = online.problem();
+        let signing = signing.map(|problem| format!("snapshot and timestamp are not signed: {problem}"));
+        readiness.problems.extend(signing);
+        let lifetimes = online.is_on().then(|| online.plan().lifetimes());
+        validity(
+            &published,
+            lifetimes.map(|lifetimes| (lifetimes.snapshot, lifetimes.timestamp)),
+            online.now(),
+            &mut readiness,
+        );
+        readiness
     }
 }
 
-fn check(content: &Content, now: UnixTime) -> Vec<String> {
+fn check(content: &Content) -> Readiness {
     let mut problems = Vec::new();
     if let Err(error) = write_probe(content) {
         problems.push(format!("the store cannot be written: {error}"));
@@ -40,15 +68,36 @@ fn check(content: &Content, now: UnixTime) -> Vec<String> {
     if let Err(error) = std::fs::read_dir(content.store().path().join("objects")) {
         problems.push(format!("the store cannot be read: {error}"));
     }
-    let published = content.published();
-    problems.extend(published.problem.iter().map(|problem| format!("metadata cannot be loaded: {problem}")));
+    Readiness { problems, warnings: Vec::new() }
+}
+
+/// `online`: seconds that snapshot and timestamp are valid when they are signed here.
+fn validity(published: &Published, online: Option<(i64, i64)>, now: UnixTime, readiness: &mut Readiness) {
+    let problem = published.problem.iter().map(|problem| format!("metadata cannot be loaded: {problem}"));
+    readiness.problems.extend(problem);
     for (role, seconds) in published.expires_in(now) {
+        let early = match (role.as_str(), online) {
+            ("snapshot", Some((snapshot, _))) => snapshot / 4,
+            ("timestamp", Some((_, timestamp))) => timestamp / 4,
+            ("snapshot" | "timestamp", None) => MACHINE,
+            _ => PEOPLE,
+        };
         // Nodes refuse all of it when any of these is over.
         if seconds <= 0 {
-            problems.push(format!("metadata of role {role} expired {} s ago", -seconds));
+            readiness.problems.push(format!("metadata of role {role} expired {} s ago", -seconds));
+        } else if seconds < early {
+            readiness.warnings.push(format!("warning: metadata of role {role} expires in {}", span(seconds)));
         }
     }
-    problems
+}
+
+/// Rounded down.
+fn span(seconds: i64) -> String {
+    match seconds {
+        172_800.. => format!("{} days", seconds / 86_400),
+        7200.. => format!("{} hours", seconds / 3600),
+        _ => format!("{seconds} s"),
+    }
 }
 
 fn write_probe(content: &Content) -> io::Result<()> {

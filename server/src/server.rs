@@ -25,6 +25,7 @@ use crate::fleet::sqlite::Sqlite;
 use crate::metrics::Metrics;
 use crate::net::descriptors::make_room;
 use crate::net::listener::{Listener, Site};
+use crate::online::{self, KeyDir, KeyDirError, Online};
 use crate::settings::Settings;
 use crate::token::{TokenError, TokenFile};
 
@@ -67,6 +68,9 @@ pub enum StartError {
     /// The admin's token.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The keys of snapshot and timestamp.
+    #[error(transparent)]
+    Keys(#[from] KeyDirError),
 }
 
 /// A running server.
@@ -107,7 +111,8 @@ impl Server {
             admin: settings.public_admin_url.clone(),
             admin_port: admin.port(),
         };
-        let app = App::new(opened.content, opened.inventory, metrics.clone(), opened.token, urls);
+        let online = Online::new(&settings.data, settings.online.clone());
+        let app = App::new(opened.content, opened.inventory, metrics.clone(), opened.token, urls, online);
         tracing::info!(%delivery, %admin, "listening");
 
         let delivery_site = Site { name: "delivery", routes: delivery::router(app.clone()) };
@@ -116,7 +121,8 @@ impl Server {
         let tasks = vec![
             tokio::spawn(delivery_listener.serve(delivery_site, stopped.clone())),
             tokio::spawn(admin_listener.serve(admin_site, stopped.clone())),
-            tokio::spawn(tend(app.clone(), stopped)),
+            tokio::spawn(tend(app.clone(), stopped.clone())),
+            tokio::spawn(online::run(app.clone(), stopped)),
         ];
         let listen_file = settings.data.join(LISTEN_FILE);
         let addresses = serde_json::json!({
@@ -157,6 +163,11 @@ fn open(data: &Path) -> Result<(File, Opened), StartError> {
     let token = TokenFile::of(data);
     if token.ensure()? {
         tracing::info!(file = %token.path().display(), "made the admin's token");
+    }
+    // Refused now rather than found out when the timestamp is about to expire.
+    match KeyDir::of(data).load()? {
+        Some(_) => tracing::info!("snapshot and timestamp are signed here"),
+        None => tracing::info!("no online keys: snapshot and timestamp are signed by who publishes"),
     }
     let kv = Sqlite::open(&data.join("fleet.db"))?;
     let inventory = Inventory::open(Arc::new(kv))?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::boot::host::BaseUrl;
 use crate::net::Limits;
+use crate::online::OnlineSettings;
 
 /// Settings of a server.
 #[derive(Debug, Clone)]
@@ -21,4 +22,6 @@ pub struct Settings {
     pub public_admin_url: Option<BaseUrl>,
     /// Limits of each listener.
     pub limits: Limits,
+    /// How snapshot and timestamp are signed, if there are keys for that in the data directory.
+    pub online: OnlineSettings,
 }

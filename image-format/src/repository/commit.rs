@@ -6,6 +6,7 @@ use std::fs::File;
 
 use rustix::fs::FlockOperation;
 use signing::client::{Client, Fetch, load_all, refresh};
+use signing::metadata::file_name;
 use signing::{TrustedFiles, UnixTime};
 
 use super::listing::{Listing, Targets, floors};
@@ -34,10 +35,27 @@ impl Repository<'_> {
     /// [`CommitError`]; then nothing has changed.
     pub fn commit(&self, upload: Upload, now: UnixTime) -> Result<Committed, CommitError> {
         check_names(&upload)?;
-        let _turn = self.take_turn()?;
+        let turn = self.take_turn()?;
+        let old = self.present(&upload)?;
+        self.commit_on(&turn, old, upload, now)
+    }
+
+    /// What is published now; files that are damaged in the store are read from `upload`.
+    pub(super) fn present(&self, upload: &Upload) -> Result<Option<Client>, CommitError> {
         let old = load::load(self);
         let old = old.or_else(|first| load::load_repaired(self, &upload.metadata).map_err(|_| first));
-        let old = old.map_err(CommitError::Present)?;
+        old.map_err(CommitError::Present)
+    }
+
+    /// Commits on top of `old`, which is what is published while the turn is taken.
+    pub(super) fn commit_on(
+        &self,
+        _turn: &File,
+        old: Option<Client>,
+        upload: Upload,
+        now: UnixTime,
+    ) -> Result<Committed, CommitError> {
+        check_base(old.as_ref(), &upload)?;
         let timestamp = upload.metadata.get(TIMESTAMP).ok_or(CommitError::NoTimestamp)?;
         let is_same = old.as_ref().is_some_and(|old| old.trusted().timestamp.as_ref() == Some(timestamp));
         // What was accepted once does not expire by being sent again.
@@ -46,7 +64,7 @@ impl Repository<'_> {
     }
 
     /// Waits until no other process commits.
-    fn take_turn(&self) -> Result<File, StoreError> {
+    pub(super) fn take_turn(&self) -> Result<File, StoreError> {
         for name in ["", "metadata", "targets", "targets/images", "targets/pins"] {
             files::make_dir(&self.tuf().join(name))?;
         }
@@ -186,7 +204,27 @@ impl Attempt<'_> {
     }
 }
 
-fn check_names(upload: &Upload) -> Result<(), CommitError> {
+/// Compare and set: each role that the sender has changed must be the one that he changed. Sending again what has become current
+/// is no conflict.
+pub(super) fn check_base(old: Option<&Client>, upload: &Upload) -> Result<(), CommitError> {
+    let current = old.map(load::current_roles).unwrap_or_default();
+    for (role, base) in &upload.base {
+        let current = current.iter().find(|file| file.role == *role);
+        let is_same = current.is_some_and(|current| {
+            upload
+                .metadata
+                .get(&file_name(role, Some(current.version)))
+                .is_some_and(|sent| *sent == current.bytes)
+        });
+        let published = current.map(|current| Sha256::of(&current.bytes));
+        if !is_same && published != Some(*base) {
+            return Err(CommitError::Base { role: role.chars().take(120).collect(), base: *base, published });
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_names(upload: &Upload) -> Result<(), CommitError> {
     let limit = |file: &String, bytes: &[u8], max| match bytes.len() as u64 {
         found if found > max => Err(CommitError::TooLarge { file: file.clone(), max, found }),
         _ => Ok(()),

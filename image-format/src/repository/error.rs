@@ -3,6 +3,7 @@
 use signing::{RefreshError, TrustError};
 
 use super::names::FileNameError;
+use super::online::OnlineFault;
 use crate::document::DocumentError;
 use crate::index::IndexError;
 use crate::pin::PinnedImage;
@@ -142,6 +143,22 @@ pub enum CommitError {
         /// The file.
         file: String,
     },
+    /// The sender has changed another version of a role than the one that is published.
+    #[error(
+        "{role}: the change was made on the file with SHA-256 {base}, published is {}; somebody else has published in between",
+        match published { Some(sha256) => sha256.to_string(), None => "none".to_owned() }
+    )]
+    Base {
+        /// The role.
+        role: String,
+        /// What the sender has changed.
+        base: Sha256,
+        /// What is published; none before the first publication, and for a role that does not exist.
+        published: Option<Sha256>,
+    },
+    /// Snapshot and timestamp could not be signed here.
+    #[error("snapshot and timestamp cannot be signed online")]
+    Online(#[from] OnlineFault),
     /// An image that is listed already shall become another one.
     #[error("image {image} is published already with manifest {published}, refused with {offered}")]
     Republished {
@@ -200,7 +217,7 @@ impl CommitError {
     pub fn is_conflict(&self) -> bool {
         use TrustError::{Dropped, Rollback, RootVersion};
         match self {
-            Self::Conflict { .. } | Self::Republished { .. } => true,
+            Self::Conflict { .. } | Self::Base { .. } | Self::Republished { .. } => true,
             Self::Content(ContentError::Trust(trust)) => {
                 matches!(trust, Rollback { .. } | Dropped { .. } | RootVersion { .. })
             }
@@ -210,7 +227,11 @@ impl CommitError {
 
     /// Whether the store is at fault, not what was sent.
     pub fn is_internal(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::Content(ContentError::Store(_)) | Self::Present(_))
+        match self {
+            Self::Store(_) | Self::Content(ContentError::Store(_)) | Self::Present(_) => true,
+            Self::Online(fault) => !fault.is_not_listed(),
+            _ => false,
+        }
     }
 }
 

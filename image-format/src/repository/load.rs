@@ -98,20 +98,42 @@ pub(super) fn root_version(name: &str) -> Option<u64> {
     name.parse::<MetadataFile>().ok().filter(|file| file.role == "root")?.version
 }
 
+/// A role's file that counts.
+pub(super) struct CurrentRole {
+    pub(super) role: String,
+    pub(super) version: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The newest root and every other role of a client that has loaded all of them; the timestamp is last.
+pub(super) fn current_roles(client: &Client) -> Vec<CurrentRole> {
+    let TrustedFiles { root, timestamp, snapshot, targets, delegated } = client.trusted();
+    let mut roles = Vec::new();
+    let mut add = |role: &str, version: Option<u64>, bytes: Option<&Vec<u8>>| {
+        // A stored role that nobody delegates to any more is not loaded, and has no version here.
+        let Some((version, bytes)) = version.zip(bytes) else { return };
+        roles.push(CurrentRole { role: role.to_owned(), version, bytes: bytes.clone() });
+    };
+    let version = |role: &str| client.role(role).map(|content| content.version);
+    add("root", Some(client.root().version), Some(root));
+    for (role, bytes) in delegated {
+        add(role, version(role), Some(bytes));
+    }
+    add("targets", version("targets"), targets.as_ref());
+    add("snapshot", client.snapshot().map(|snapshot| snapshot.version), snapshot.as_ref());
+    add("timestamp", client.timestamp().map(|timestamp| timestamp.version), timestamp.as_ref());
+    roles
+}
+
 /// The files that a client which has loaded all roles relies on, besides the roots: name and content. The timestamp is last.
 pub(super) fn current_files(client: &Client) -> Vec<(String, Vec<u8>)> {
-    let TrustedFiles { timestamp, snapshot, targets, delegated, .. } = client.trusted();
-    let mut files = Vec::new();
-    let delegated = delegated.iter().map(|(role, bytes)| (role.as_str(), bytes));
-    for (role, bytes) in delegated.chain(targets.iter().map(|bytes| ("targets", bytes))) {
-        // A stored role that nobody delegates to any more is not loaded.
-        files
-            .extend(client.role(role).map(|content| (file_name(role, Some(content.version)), bytes.clone())));
-    }
-    let version = client.snapshot().map(|snapshot| snapshot.version);
-    files.extend(snapshot.iter().map(|bytes| (file_name("snapshot", version), bytes.clone())));
-    files.extend(timestamp.iter().map(|bytes| (TIMESTAMP.to_owned(), bytes.clone())));
+    let files = current_roles(client).into_iter().filter(|file| file.role != "root");
     files
+        .map(|file| {
+            let version = (file.role != "timestamp").then_some(file.version);
+            (file_name(&file.role, version), file.bytes)
+        })
+        .collect()
 }
 
 /// Everything that is published.

@@ -13,6 +13,9 @@
 //! timestamp. A reader that begins with the timestamp sees the state before or after, never a mix; so does one after a power
 //! cut. Files that a killed commit left behind under names that are not current yet are replaced by the next one.
 //!
+//! Where snapshot and timestamp are signed online, a commit comes without them: [`Repository::commit_online`] has them made under
+//! the same lock and goes on as with files that were sent. [`Repository::resign`] makes new ones for what is published.
+//!
 //! The first commit trusts the `1.root.json` that comes with it; every later one must follow from what is there.
 //!
 //! Concurrency: commits take turns (flock on `tuf/`); readers need no lock. New roots become visible just before the timestamp: a
@@ -27,6 +30,7 @@ mod error;
 mod listing;
 mod load;
 mod names;
+mod online;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -41,7 +45,9 @@ pub use self::commit::Committed;
 pub use self::error::{CommitError, ContentError, LoadError};
 pub use self::listing::{FLOOR_TARGET, floors};
 pub use self::names::{MetadataFile, TargetFile, TargetKind};
+pub use self::online::{Above, OnlineFault, OnlineSigner, Renewal};
 pub use self::view::{View, load_view};
+use crate::Sha256;
 use crate::store::{Store, StoreError, TUF, files};
 
 /// Files to publish.
@@ -51,6 +57,8 @@ pub struct Upload {
     pub metadata: BTreeMap<String, Vec<u8>>,
     /// Name below `tuf/targets/` (`images/<sha256>.ha@1.json`) → content.
     pub targets: BTreeMap<String, Vec<u8>>,
+    /// Role → SHA-256 of the file that must be current before: compare and set. Roles that are not named are not compared.
+    pub base: BTreeMap<String, Sha256>,
 }
 
 /// The metadata of a store.

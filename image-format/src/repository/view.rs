@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use signing::UnixTime;
 use signing::client::Client;
-use signing::metadata::RoleMetadata;
+use signing::metadata::{RoleMetadata, Root};
 
 use super::listing::{Listing, Targets, floors};
 use super::{LoadError, Repository, load};
@@ -27,6 +27,10 @@ pub struct View {
     pub expiries: BTreeMap<String, UnixTime>,
     /// Version by role, as in `expiries`.
     pub versions: BTreeMap<String, u64>,
+    /// SHA-256 of the file by role, as in `expiries`.
+    pub digests: BTreeMap<String, Sha256>,
+    /// The newest root that belongs to this view.
+    pub root: Root,
     /// Version of the newest root that belongs to this view.
     pub root_version: u64,
 }
@@ -46,6 +50,7 @@ pub fn load_view(store: &Store) -> Result<Option<View>, LoadError> {
         images.insert(name.clone(), (listed.file.sha256, targets.manifest(name, listed)?));
     }
     let (versions, expiries) = validity(&client);
+    let digests = load::current_roles(&client).into_iter().map(|file| (file.role, Sha256::of(&file.bytes)));
     Ok(Some(View {
         images,
         pins: targets.pins(&listing)?,
@@ -53,6 +58,8 @@ pub fn load_view(store: &Store) -> Result<Option<View>, LoadError> {
         floors: floors(&client)?,
         expiries,
         versions,
+        digests: digests.collect(),
+        root: client.root().clone(),
         root_version: client.root().version,
     }))
 }

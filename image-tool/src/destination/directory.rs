@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use fleet_protocol::publish::RoleFile;
 use fleet_protocol::{Names, Stored};
 use image_format::ObjectId;
-use image_format::repository::{Repository, Upload};
+use image_format::repository::{Repository, Upload, load_view};
 use image_format::store::Store;
 
 use super::{CONFLICT_ADVICE, Destination, NotCommitted};
@@ -36,7 +37,16 @@ impl Destination for Directory {
         let repository = Repository::open(&self.store);
         let what = || format!("list metadata of {}", self.name);
         let metadata = repository.metadata_names().with_context(what)?;
-        Ok(Names { metadata, targets: repository.target_names().with_context(what)? })
+        let targets = repository.target_names().with_context(what)?;
+        // What cannot be verified is told by the commit, which can also mend it.
+        let view = load_view(&self.store).ok().flatten();
+        let current = view.iter().flat_map(|view| {
+            let file = |(role, version): (&String, &u64)| {
+                Some((role.clone(), RoleFile { version: *version, sha256: *view.digests.get(role)? }))
+            };
+            view.versions.iter().filter_map(file)
+        });
+        Ok(Names { metadata, targets, online: false, current: current.collect() })
     }
 
     fn missing(&self, ids: &[ObjectId]) -> anyhow::Result<Vec<ObjectId>> {

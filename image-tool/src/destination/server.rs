@@ -230,6 +230,7 @@ fn commit_body(upload: &Upload) -> anyhow::Result<Vec<u8>> {
     let commit = Commit {
         metadata: upload.metadata.iter().map(text).collect::<anyhow::Result<_>>()?,
         targets: upload.targets.iter().map(text).collect::<anyhow::Result<_>>()?,
+        base: upload.base.clone(),
     };
     serde_json::to_vec(&commit).context("write the commit")
 }

@@ -41,6 +41,7 @@ impl Plan {
         let mut upload = Upload {
             metadata: absent(&metadata, &current.files.metadata),
             targets: absent(&targets, &current.files.targets),
+            base: BTreeMap::new(),
         };
         let is_current = upload.metadata.is_empty() && upload.targets.is_empty();
         let moving = current
@@ -109,11 +110,11 @@ mod tests {
 
     fn current(files: &[&str]) -> Current {
         let metadata = files.iter().map(|name| ((*name).to_owned(), b"{}".to_vec())).collect();
-        Current { files: Upload { metadata, targets: BTreeMap::new() }, images: BTreeMap::new() }
+        Current { files: Upload { metadata, ..Upload::default() }, images: BTreeMap::new() }
     }
 
     fn there(files: &[&str]) -> Names {
-        Names { metadata: files.iter().map(|name| (*name).to_owned()).collect(), targets: Vec::new() }
+        Names { metadata: files.iter().map(|name| (*name).to_owned()).collect(), ..Names::default() }
     }
 
     const FILES: [&str; 4] = ["1.root.json", "3.pins.json", "4.snapshot.json", "timestamp.json"];

@@ -137,6 +137,7 @@ fn work(store: &Store, method: &str, path: &str, body: &[u8]) -> (u16, String) {
             let names = Names {
                 metadata: repository.metadata_names().unwrap(),
                 targets: repository.target_names().unwrap(),
+                ..Names::default()
             };
             (200, serde_json::to_string(&names).unwrap())
         }
@@ -163,6 +164,7 @@ fn work(store: &Store, method: &str, path: &str, body: &[u8]) -> (u16, String) {
             let upload = Upload {
                 metadata: commit.metadata.into_iter().map(bytes).collect(),
                 targets: commit.targets.into_iter().map(bytes).collect(),
+                base: commit.base,
             };
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
             match repository.commit(upload, UnixTime(now as i64)) {

@@ -1,4 +1,5 @@
-//! The admin listener: publishing and the node list, with the admin's token; nodes' reports without.
+//! The admin listener: publishing and the node list, with the admin's token; nodes' reports without. What is published can be read
+//! here as on the delivery listener, so that `imgtool pull` needs to know one address.
 
 mod auth;
 pub mod channel;
@@ -14,6 +15,7 @@ use axum::Router;
 use axum::middleware::from_fn;
 
 use crate::app::App;
+use crate::delivery;
 use crate::health;
 use crate::http::{Error, strict};
 
@@ -21,6 +23,7 @@ use crate::http::{Error, strict};
 pub fn router(app: Arc<App>) -> Router {
     let routes = Router::new()
         .merge(health::router())
+        .merge(delivery::files())
         .merge(nodes::router())
         .merge(publish::router())
         .merge(upload::router())

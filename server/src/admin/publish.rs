@@ -1,16 +1,17 @@
 //! Signed metadata from an admin: what is there, and the commit that changes it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Json, Router};
 use fleet_protocol::Commit;
-use fleet_protocol::publish::{COMMIT_MAX, Names};
-use image_format::repository::{CommitError, Committed, Repository, Upload};
+use fleet_protocol::publish::{COMMIT_MAX, Names, RoleFile};
+use image_format::repository::{CommitError, Committed, Repository, Upload, View};
 use serde_json::Value;
 
 use super::auth::Authorized;
-use crate::app::{App, now};
+use crate::app::App;
 use crate::http::Error;
 use crate::http::error::Chain;
 use crate::http::request_body::Declared;
@@ -26,9 +27,21 @@ async fn names(State(app): State<Arc<App>>, _: Authorized) -> Result<Json<Names>
         let repository = Repository::open(app.content.store());
         let metadata = repository.metadata_names().map_err(Error::internal)?;
         let targets = repository.target_names().map_err(Error::internal)?;
-        Ok(Json(Names { metadata, targets }))
+        app.content.reload_if_changed();
+        let published = app.content.published();
+        let current = published.view.as_ref().map(|view| current(view)).unwrap_or_default();
+        Ok(Json(Names { metadata, targets, online: app.online.is_on(), current }))
     })
     .await
+}
+
+/// What counts now, by role.
+fn current(view: &View) -> BTreeMap<String, RoleFile> {
+    let files = view.versions.iter().filter_map(|(role, version)| {
+        let file = RoleFile { version: *version, sha256: *view.digests.get(role)? };
+        Some((role.clone(), file))
+    });
+    files.collect()
 }
 
 async fn commit(
@@ -46,8 +59,9 @@ async fn commit(
         let upload = Upload {
             metadata: commit.metadata.into_iter().map(as_bytes).collect(),
             targets: commit.targets.into_iter().map(as_bytes).collect(),
+            base: commit.base,
         };
-        let committed = app.content.commit(upload, now()).map_err(commit_error)?;
+        let committed = app.online.commit(&app.content, upload, &app.metrics).map_err(commit_error)?;
         let Committed { changed, images, pins } = &committed;
         tracing::info!(changed, ?images, ?pins, "published");
         Ok(Json(serde_json::json!({ "changed": changed, "images": images, "pins": pins })))
@@ -59,6 +73,11 @@ fn commit_error(error: CommitError) -> Error {
     let text = Chain(&error).to_string();
     match &error {
         CommitError::TooLarge { max, found, .. } => Error::TooLarge { max: *max, found: *found },
+        CommitError::Online(fault) if !fault.is_not_listed() => match Error::internal(error) {
+            // An admin can mend it, and is told; it holds nothing of a key.
+            Error::Internal(_) => Error::NotSigned(text),
+            full => full,
+        },
         _ if error.is_internal() => Error::internal(error),
         _ if error.is_conflict() => Error::Conflict(text),
         _ => Error::Invalid(text),

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use signing::online::OnlineLifetimes;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::boot::host::BaseUrl;
 use crate::logging::{self, LogFormat};
 use crate::net::Limits;
+use crate::online::{OnlineSettings, Plan};
 use crate::server::Server;
 use crate::settings::Settings;
 
@@ -39,6 +41,18 @@ pub struct Args {
     /// Most open connections of one address at each listener; beyond, 503.
     #[arg(long, value_name = "N", default_value_t = Limits::default().per_address)]
     max_per_address: usize,
+    /// Minutes between two timestamps, if there are online keys (`imgserver keys new`).
+    #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+    timestamp_every: u32,
+    /// Days that a timestamp is valid: so old may be what a node is shown by who cuts it off.
+    #[arg(long, value_name = "DAYS", default_value_t = 1)]
+    timestamp_days: u32,
+    /// Days that a snapshot is valid; it is signed anew when half of them are left.
+    #[arg(long, value_name = "DAYS", default_value_t = 7)]
+    snapshot_days: u32,
+    /// Sign although the last timestamp was signed at a time that is still to come: after the clock was wrong, and is right now.
+    #[arg(long)]
+    accept_earlier_clock: bool,
     /// Seconds that running answers have to end after SIGTERM.
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().drain.as_secs())]
     drain: u64,
@@ -56,6 +70,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         drain: std::time::Duration::from_secs(args.drain),
         ..Limits::default()
     };
+    let days = |days: u32| i64::from(days) * 86_400;
+    let lifetimes =
+        OnlineLifetimes { snapshot: days(args.snapshot_days), timestamp: days(args.timestamp_days) };
+    let plan = Plan::new(i64::from(args.timestamp_every) * 60, lifetimes).context("online signing")?;
+    let plan = plan.accept_earlier_clock(args.accept_earlier_clock);
     let settings = Settings {
         data: args.data,
         listen: args.listen,
@@ -63,6 +82,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         public_url: args.public_url,
         public_admin_url: args.public_admin_url,
         limits,
+        online: OnlineSettings { plan, ..OnlineSettings::default() },
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;

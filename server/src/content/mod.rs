@@ -126,9 +126,20 @@ impl Content {
     /// # Errors
     /// As [`Repository::commit`]; then nothing changed.
     pub fn commit(&self, upload: Upload, now: UnixTime) -> Result<Committed, CommitError> {
+        self.change(|repository| repository.commit(upload, now))
+    }
+
+    /// Changes what is published; one at a time. Blocks.
+    ///
+    /// # Errors
+    /// As `change`, which must then have changed nothing.
+    pub fn change<T>(
+        &self,
+        change: impl FnOnce(&Repository<'_>) -> Result<T, CommitError>,
+    ) -> Result<T, CommitError> {
         let _one = self.commit.lock().unwrap_or_else(PoisonError::into_inner);
-        let committed = Repository::open(&self.store).commit(upload, now)?;
+        let changed = change(&Repository::open(&self.store))?;
         self.reload();
-        Ok(committed)
+        Ok(changed)
     }
 }

@@ -34,6 +34,11 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new().fallback_service(routes).layer(from_fn(guard))
 }
 
+/// Single files, for the admin listener too.
+pub(crate) fn files() -> Router<Arc<App>> {
+    file::router()
+}
+
 /// Lets through what this listener could answer at all.
 async fn guard(request: Request, next: Next) -> Result<Response, Error> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {

@@ -51,6 +51,9 @@ pub enum Error {
     /// Too much at once.
     #[error("busy: {0}")]
     Busy(String),
+    /// Snapshot and timestamp cannot be signed here.
+    #[error("{0}; nothing was changed")]
+    NotSigned(String),
     /// This server cannot do its work; one reason a line.
     #[error("{}", .0.join("\n"))]
     NotReady(Vec<String>),
@@ -83,7 +86,7 @@ impl Error {
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NoSpace(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Busy(_) | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotSigned(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 

@@ -90,7 +90,11 @@ async fn a_publication_straight_into_the_directory_is_noticed() {
         batch.put(object).unwrap();
     }
     batch.commit().unwrap();
-    let upload = Upload { metadata: publication.metadata.clone(), targets: publication.targets.clone() };
+    let upload = Upload {
+        metadata: publication.metadata.clone(),
+        targets: publication.targets.clone(),
+        ..Upload::default()
+    };
     Repository::open(&store).commit(upload, server::app::now()).unwrap();
     // The node list looks, as the housekeeping does every second.
     assert_eq!(running.call("GET", "/v1/nodes", b"").await.status, 200);

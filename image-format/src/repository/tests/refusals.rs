@@ -64,19 +64,19 @@ fn an_image_without_its_objects() {
         CommitError::MissingObjects { missing, total, what, first, .. } => (missing, total, what, first),
         other => panic!("{other:?}"),
     };
-    assert_eq!(missing(&upload), (3, 4, "index", manifest.root.index.id));
+    assert_eq!(missing(&upload), (3, 5, "index", manifest.root.index.id));
     let index = objects.iter().find(|object| ObjectId::of(object) == manifest.root.index.id).unwrap();
     put(&store, index);
-    assert_eq!(missing(&upload), (2, 4, "kernel", manifest.kernel.object.id));
+    assert_eq!(missing(&upload), (2, 5, "kernel", manifest.kernel.object.id));
     for object in &objects[2..] {
         put(&store, object);
     }
-    assert_eq!(missing(&upload), (1, 6, "chunk", ObjectId::of(&objects[1])));
+    assert_eq!(missing(&upload), (1, 7, "chunk", ObjectId::of(&objects[1])));
     // Cut short is as bad as absent.
     put(&store, &objects[1]);
     let path = store.object_file(ObjectId::of(&objects[1]));
     std::fs::write(&path, &objects[1][1..]).unwrap();
-    assert_eq!(missing(&upload), (1, 6, "chunk", ObjectId::of(&objects[1])));
+    assert_eq!(missing(&upload), (1, 7, "chunk", ObjectId::of(&objects[1])));
     put(&store, &objects[1]);
     Repository::open(&store).commit(upload, NOW).unwrap();
 }

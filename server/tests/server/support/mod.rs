@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use server::net::Limits;
+use server::online::OnlineSettings;
 use server::server::{Server, StartError};
 use server::settings::Settings;
 use server::token::TokenFile;
@@ -31,6 +32,7 @@ pub fn settings(dir: &TempDir, limits: Limits) -> Settings {
         public_url: None,
         public_admin_url: None,
         limits,
+        online: OnlineSettings::default(),
     }
 }
 

@@ -139,6 +139,7 @@ impl Publication {
         let commit = Commit {
             metadata: self.metadata.iter().map(text).collect(),
             targets: self.targets.iter().map(text).collect(),
+            ..Commit::default()
         };
         serde_json::to_vec(&commit).unwrap()
     }
