@@ -12,7 +12,7 @@ fn target(mark: u8) -> Value {
 }
 
 /// A delegation to `name`, signed by the release key for want of others.
-fn delegation(name: &str, paths: &[&str], terminating: bool) -> Value {
+pub(crate) fn delegation(name: &str, paths: &[&str], terminating: bool) -> Value {
     let signers = Signers::new(&[key(3).public()], 1);
     let paths = Value::Array(paths.iter().map(|path| Value::from(*path)).collect());
     let mut value = json::to_value(&signers).unwrap();
@@ -25,7 +25,7 @@ fn delegation(name: &str, paths: &[&str], terminating: bool) -> Value {
     value
 }
 
-fn delegations(roles: Vec<Value>) -> Value {
+pub(crate) fn delegations(roles: Vec<Value>) -> Value {
     let key = key(3).public();
     Value::from([
         ("keys", Value::Object([(key.id().to_string(), json::to_value(&key.to_key()).unwrap())].into())),

@@ -3,6 +3,7 @@
 // Clippy takes the helpers of an integration test for production code.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
+mod cases;
 mod damage;
 mod delegation;
 mod offline;

@@ -145,6 +145,15 @@ impl Site {
         trust(find_target(client, path, |wanted| self.answer(wanted)))
     }
 
+    /// Refreshes, and looks up targets that are there.
+    pub(crate) fn follow(&mut self, client: &mut Client, paths: &[&str]) -> Result<(), TrustError> {
+        self.refresh(client)?;
+        for path in paths {
+            assert!(self.find(client, path)?.is_some(), "{path} is there");
+        }
+        Ok(())
+    }
+
     /// Refreshes from `trusted`, expects a refusal that changes nothing, and returns it.
     pub(crate) fn refused(&mut self, trusted: &TrustedFiles) -> TrustError {
         let mut client = self.client_with(trusted);
