@@ -7,7 +7,7 @@ use crate::site::{Site, key};
 
 pub(super) const CASES: &[Case] = &[
     case("a signature that is listed twice for a threshold of 2", twice_for_two, twice)
-        .moving(&["root"])
+        .moving(&["root", "timestamp", "snapshot"])
         .repaired_by(|site| {
             two_of_two(site);
             republish_with_two(site);
