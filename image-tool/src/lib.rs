@@ -15,6 +15,8 @@ mod expiry;
 mod fsutil;
 mod keys;
 mod node;
+mod pending;
+mod proposal;
 mod publish;
 mod pull;
 mod recipe;
@@ -30,6 +32,9 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+
+/// What images say they were built by.
+const BUILDER: &str = concat!("imgtool ", env!("CARGO_PKG_VERSION"));
 
 /// Parses the command line, runs the verb, and prints an error with its whole chain once.
 pub fn main() -> ExitCode {

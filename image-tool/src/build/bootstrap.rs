@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 
+use super::archive_state::ArchiveState;
 use super::mode::Mode;
 use super::work::Work;
 use super::{archive_state, tools};
@@ -34,6 +35,8 @@ pub(crate) struct Bootstrapped {
     pub(crate) size: u64,
     /// Whether an earlier one was used.
     pub(crate) reused: bool,
+    /// Where its packages come from.
+    pub(crate) state: Vec<ArchiveState>,
 }
 
 /// Finds or makes the archive for `recipe`.
@@ -45,17 +48,23 @@ pub(crate) fn archive(
 ) -> anyhow::Result<Bootstrapped> {
     progress("asking the archive for its state");
     let state = archive_state::fetch(&recipe.debian, work.dir())?;
+    let state_key: String = state.iter().map(ArchiveState::key).collect();
     let options = options(recipe);
     let key = blake3::hash(
-        format!("{CALL}\n{state}{}\n{}\n{:?}", recipe.epoch, options.join("\n"), recipe.debian.components)
-            .as_bytes(),
+        format!(
+            "{CALL}\n{state_key}{}\n{}\n{:?}",
+            recipe.epoch,
+            options.join("\n"),
+            recipe.debian.components
+        )
+        .as_bytes(),
     );
     let path = work.cache().join(format!("{key}.tar"));
     if let Ok(file) = File::options().append(true).open(&path) {
         // The date says when it was last of use.
         file.set_modified(SystemTime::now()).with_context(|| format!("touch {}", path.display()))?;
         let size = file.metadata().with_context(|| format!("size of {}", path.display()))?.len();
-        return Ok(Bootstrapped { path, size, reused: true });
+        return Ok(Bootstrapped { path, size, reused: true, state });
     }
     let made = work.dir().join("root.tar");
     run(recipe, mode, &options, &made, progress)?;
@@ -63,7 +72,7 @@ pub(crate) fn archive(
     fs::rename(&made, &path).with_context(|| format!("rename {} to {}", made.display(), path.display()))?;
     let size = fs::metadata(&path).with_context(|| format!("size of {}", path.display()))?.len();
     forget_old(work.cache())?;
-    Ok(Bootstrapped { path, size, reused: false })
+    Ok(Bootstrapped { path, size, reused: false, state })
 }
 
 /// mmdebstrap's options that decide what is in the tree.

@@ -34,6 +34,7 @@ mod packages;
 mod release;
 mod report;
 mod root;
+pub(crate) mod sbom;
 mod scrub;
 mod secrets;
 mod services;
@@ -45,18 +46,22 @@ mod work;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use image_format::manifest::Provenance;
 use image_format::store::Store;
 use image_format::{ImageName, Role, Sha256, Version};
 
 pub(crate) use self::agent::find as find_agent;
+use self::archive_state::ArchiveState;
 use self::earlier::Earlier;
 use self::mode::Mode;
 pub(crate) use self::mode::ModeChoice;
-use self::release::Release;
+pub(crate) use self::release::provenance_differences;
+use self::release::{Made, Release};
 pub(crate) use self::report::Built;
 use self::root::Root;
 use self::stages::Stages;
 use self::work::Work;
+use crate::BUILDER;
 use crate::fsutil;
 use crate::recipe::{self, Recipe, RecipeError};
 use crate::ui::{Ui, size};
@@ -110,12 +115,21 @@ pub(crate) fn build(request: &BuildRequest, ui: &Ui) -> anyhow::Result<Built> {
     let work = Work::begin(&request.cache)?;
     let mut stages = Stages::new(ui);
 
-    let root = root_tree(&recipe, mode, &agent, &work, &mut stages)?;
+    let (root, archives) = root_tree(&recipe, mode, &agent, &work, &mut stages)?;
     let indexes = earlier.indexes(&store)?;
     let mut batch = store.batch().context("begin to store")?;
     let image = artifacts::root_image(&root, &recipe, &indexes, &store, &mut batch, &work, &mut stages)?;
     let boot = artifacts::boot_files(&root, &agent, &root_json, &work, &mut stages)?;
-    let release = Release::assemble(name, counter, &recipe, root, image, boot, &mut batch)?;
+    let provenance = Provenance {
+        builder: BUILDER.to_owned(),
+        recipe: root.recipe,
+        agent: Sha256::of(&agent),
+        trusted_root: Sha256::of(&root_json),
+        archives: archives.iter().map(|state| state.provenance(&recipe.debian.components)).collect(),
+        allowed_secrets: root.allowed.clone(),
+    };
+    let made = Made { root, image, boot, provenance };
+    let release = Release::assemble(name, counter, &recipe, made, &mut batch)?;
     let identical = release.check_against_earlier(&earlier, &store)?;
     let differences = compared.map(|other| release.differences(&store, &other)).transpose()?;
 
@@ -124,7 +138,7 @@ pub(crate) fn build(request: &BuildRequest, ui: &Ui) -> anyhow::Result<Built> {
         let objects = size::plural(counts.stored as usize, "new object");
         Ok((counts, format!("{objects}, {}", size::bytes(counts.stored_bytes))))
     })?;
-    let built = release.built(identical, counts, stages.finish(), differences);
+    let built = release.built(identical, counts, stages.finish(), differences, archives);
     release.record(&request.builds, &built, request.keep_artifacts)?;
     Ok(built)
 }
@@ -156,19 +170,20 @@ fn root_tree(
     agent: &[u8],
     work: &Work,
     stages: &mut Stages<'_>,
-) -> anyhow::Result<Root> {
+) -> anyhow::Result<(Root, Vec<ArchiveState>)> {
     let archive = stages.run("root tree", |progress| {
         let archive = bootstrap::archive(recipe, mode, work, &|text| progress.message(text))?;
         let how = if archive.reused { "reused" } else { "made by mmdebstrap" };
         let note = format!("{how}, {}", size::bytes(archive.size));
         Ok((archive, note))
     })?;
-    stages.run("customise", |progress| {
+    let root = stages.run("customise", |progress| {
         let root = root::customise(recipe, &archive.path, agent, progress)?;
         let files = size::plural(root.tree.len(), "file");
-        let packages = size::plural(root.packages.len(), "package");
+        let packages = size::plural(root.parts.installed().len(), "package");
         Ok((root, format!("{files}, {packages}")))
-    })
+    })?;
+    Ok((root, archive.state))
 }
 
 /// The salt of a role's verity trees. It need not be secret nor differ between images: it keeps trees of different roles

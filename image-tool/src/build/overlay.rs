@@ -8,15 +8,27 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use image_format::Sha256;
 
 use super::tree::{Content, FILE_MAX, Kind, Node, Tree};
 
 /// Copies the files below `dir` to the root of `tree` with the date `epoch`.
-pub(crate) fn apply(tree: &mut Tree, dir: &Path, epoch: u64) -> anyhow::Result<()> {
-    apply_below(tree, dir, "", epoch)
+///
+/// Returns a line for each of them: path below `dir`, mode, and the digest of its content or its target.
+pub(crate) fn apply(tree: &mut Tree, dir: &Path, epoch: u64) -> anyhow::Result<String> {
+    let mut applied = String::new();
+    apply_below(tree, dir, "", "", epoch, &mut applied)?;
+    Ok(applied)
 }
 
-fn apply_below(tree: &mut Tree, dir: &Path, target: &str, epoch: u64) -> anyhow::Result<()> {
+fn apply_below(
+    tree: &mut Tree,
+    dir: &Path,
+    source: &str,
+    target: &str,
+    epoch: u64,
+    applied: &mut String,
+) -> anyhow::Result<()> {
     let real = tree.make_dirs(target, epoch).with_context(|| format!("overlay {}", dir.display()))?;
     let read = || format!("read overlay {}", dir.display());
     let mut entries: Vec<_> =
@@ -27,16 +39,28 @@ fn apply_below(tree: &mut Tree, dir: &Path, target: &str, epoch: u64) -> anyhow:
         let name = entry.file_name().into_string();
         let name =
             name.map_err(|name| anyhow::anyhow!("overlay {}: {name:?} is not UTF-8", dir.display()))?;
+        let source = super::tree::join(source, &name);
         let target = super::tree::join(&real, &name);
         let node = node(&path, epoch).with_context(|| format!("overlay {}", path.display()))?;
         match node {
-            None => apply_below(tree, &path, &target, epoch)?,
+            None => apply_below(tree, &path, &source, &target, epoch, applied)?,
             Some(node) => {
+                *applied += &line(&source, &node);
                 tree.insert(&target, node).with_context(|| format!("overlay {}", path.display()))?;
             }
         }
     }
     Ok(())
+}
+
+/// What is put where, quoted so that no name can look like another line.
+fn line(source: &str, node: &Node) -> String {
+    let what = match &node.kind {
+        Kind::File(Content::Bytes(bytes)) => Sha256::of(bytes).to_string(),
+        Kind::Symlink(target) => format!("{target:?}"),
+        other => format!("{other:?}"),
+    };
+    format!("{source:?} {:04o} {what}\n", node.mode)
 }
 
 /// The node for a file or link; none for a directory.
@@ -80,7 +104,16 @@ mod tests {
         let mut tree = Tree::new(None, 0);
         tree.make_dirs("usr/lib", 0).unwrap();
         tree.insert("lib", Node::new(Kind::Symlink("usr/lib".into()), 0o777, 0)).unwrap();
-        apply(&mut tree, dir.path(), 7).unwrap();
+        let applied = apply(&mut tree, dir.path(), 7).unwrap();
+        let digest = |text: &str| Sha256::of(text.as_bytes());
+        assert_eq!(
+            applied,
+            format!(
+                "\"lib/systemd/run\" 0755 {}\n\"link\" 0777 \"motd\"\n\"motd\" 0644 {}\n",
+                digest("#!/bin/sh\n"),
+                digest("hello")
+            )
+        );
 
         assert_eq!(tree.get("usr/lib/systemd/run").unwrap().mode, 0o755);
         let motd = tree.get("motd").unwrap();

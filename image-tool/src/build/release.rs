@@ -5,17 +5,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use image_format::manifest::{
-    BiosBoot, FILES_MAX, Kernel, MANIFEST_FORMAT, Manifest, ObjectRef, Root as RootArtifact, Verity,
+    BiosBoot, FILES_MAX, Kernel, MANIFEST_FORMAT, Manifest, ObjectRef, Provenance, Root as RootArtifact,
+    Verity,
 };
 use image_format::store::{Batch, Counts, Store};
 use image_format::{ImageName, ObjectId, Sha256};
 
+use super::archive_state::ArchiveState;
 use super::artifacts::{BootFiles, RootImage};
 use super::compare::Differences;
 use super::earlier::{Earlier, MANIFEST_FILE};
 use super::files;
 use super::report::{self, Built, Sizes};
 use super::root::Root;
+use super::sbom;
 use super::stages::Stage;
 use crate::fsutil;
 use crate::recipe::Recipe;
@@ -24,6 +27,19 @@ use crate::recipe::Recipe;
 const ARCH: &str = "amd64";
 /// Name of the measurements' file in a build's directory.
 const REPORT_FILE: &str = "build.json";
+
+/// What an image is assembled from.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// The root tree.
+    pub(crate) root: Root,
+    /// The root image.
+    pub(crate) image: RootImage,
+    /// Initramfs and boot loader.
+    pub(crate) boot: BootFiles,
+    /// The inputs.
+    pub(crate) provenance: Provenance,
+}
 
 /// An image with its manifest, whose objects are in the batch.
 #[derive(Debug)]
@@ -41,11 +57,18 @@ impl Release {
         name: ImageName,
         counter: u64,
         recipe: &Recipe,
-        root: Root,
-        image: RootImage,
-        boot: BootFiles,
+        made: Made,
         batch: &mut Batch<'_>,
     ) -> anyhow::Result<Self> {
+        let Made { root, image, boot, provenance } = made;
+        let subject = sbom::Subject {
+            name: &name,
+            epoch: recipe.epoch,
+            root_hash: image.chunked.tree.root_hash,
+            agent: provenance.agent,
+            suite: &recipe.debian.suite,
+        };
+        let bill = sbom::encode(&subject, &root.parts)?;
         let mut put = |what: &str, bytes: &[u8]| object(batch, what, bytes);
         let manifest = Manifest {
             format: MANIFEST_FORMAT,
@@ -69,10 +92,10 @@ impl Release {
             disk: recipe.disk.clone(),
             health: recipe.health.clone(),
             etc_state: recipe.etc_state.clone(),
-            packages: root.packages.clone(),
+            packages: root.packages(),
             files: put("file list", &root.files)?,
-            sbom: None,
-            provenance: None,
+            sbom: Some(put("bill of materials", &bill)?),
+            provenance: Some(provenance),
         };
         let bytes = manifest.to_bytes().context("write the manifest")?;
         Ok(Self { manifest, bytes, root, image, boot })
@@ -111,6 +134,7 @@ impl Release {
         counts: Counts,
         stages: Vec<Stage>,
         differences: Option<Differences>,
+        archives: Vec<ArchiveState>,
     ) -> Built {
         let manifest = &self.manifest;
         let chunk_seconds =
@@ -136,6 +160,7 @@ impl Release {
             new_bytes: counts.stored_bytes,
             chunk_mb_per_s: report::rate(self.image.size, chunk_seconds),
             stages,
+            archives,
             differences,
         }
     }
@@ -185,6 +210,27 @@ fn differing_parts(a: &Manifest, b: &Manifest) -> Vec<&'static str> {
         ("counter", a.counter != b.counter),
         ("class", a.class != b.class),
         ("epoch", a.epoch != b.epoch),
+        ("format", a.format != b.format),
+        ("bill of materials", a.sbom != b.sbom),
     ];
-    parts.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()
+    let provenance = provenance_differences(a.provenance.as_ref(), b.provenance.as_ref());
+    parts.into_iter().chain(provenance).filter_map(|(name, differs)| differs.then_some(name)).collect()
+}
+
+/// Which inputs two records differ in.
+pub(crate) fn provenance_differences(
+    a: Option<&Provenance>,
+    b: Option<&Provenance>,
+) -> Vec<(&'static str, bool)> {
+    let (Some(a), Some(b)) = (a, b) else {
+        return vec![("provenance record", a.is_some() != b.is_some())];
+    };
+    vec![
+        ("builder", a.builder != b.builder),
+        ("recipe or overlays", a.recipe != b.recipe),
+        ("agent", a.agent != b.agent),
+        ("trusted root", a.trusted_root != b.trusted_root),
+        ("archives", a.archives != b.archives),
+        ("allowed secrets", a.allowed_secrets != b.allowed_secrets),
+    ]
 }

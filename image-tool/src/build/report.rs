@@ -3,6 +3,7 @@
 use image_format::{ImageName, Sha256};
 use serde::Serialize;
 
+use super::archive_state::ArchiveState;
 use super::compare::Differences;
 use super::stages::Stage;
 
@@ -29,6 +30,8 @@ pub(crate) struct Built {
     pub(crate) chunk_mb_per_s: f64,
     /// Stages with their times.
     pub(crate) stages: Vec<Stage>,
+    /// The Debian archives as they were; they may have moved on when the same image is built again.
+    pub(crate) archives: Vec<ArchiveState>,
     /// Differences to the image that was to be compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) differences: Option<Differences>,

@@ -3,11 +3,15 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use image_format::Sha256;
 use image_format::manifest::Package;
+use image_format::manifest::provenance::AllowedSecret;
 
 use super::contents::Contents;
 use super::kernel::{self, Kernel};
 use super::modules::{self, Modules};
+use super::sbom::Parts;
+use super::secrets::Shipped;
 use super::tree::{Content, Kind, Node, Tree};
 use super::{archive, files, overlay, packages, scrub, secrets, services};
 use crate::recipe::Recipe;
@@ -27,10 +31,14 @@ pub(crate) struct Root {
     pub(crate) kernel: Kernel,
     /// Modules for the initramfs.
     pub(crate) modules: Modules,
-    /// Installed packages.
-    pub(crate) packages: Vec<Package>,
+    /// Installed packages and their licenses.
+    pub(crate) parts: Parts,
     /// The compressed file list.
     pub(crate) files: Vec<u8>,
+    /// Digest over the recipes and overlays that went into it.
+    pub(crate) recipe: Sha256,
+    /// Secrets that the recipe allows.
+    pub(crate) allowed: Vec<AllowedSecret>,
 }
 
 impl Root {
@@ -39,6 +47,11 @@ impl Root {
         let len =
             |(_, node): (&str, &Node)| if let Kind::File(content) = &node.kind { content.len() } else { 0 };
         self.tree.iter().map(len).sum()
+    }
+
+    /// The packages as the manifest lists them.
+    pub(crate) fn packages(&self) -> Vec<Package> {
+        self.parts.installed().iter().map(|installed| installed.package.clone()).collect()
     }
 }
 
@@ -53,20 +66,25 @@ pub(crate) fn customise(
     let mut tree = archive::read(archive, recipe.epoch)?;
     let kernel = kernel::find(&tree)?;
     let modules = modules::pick(&tree, &kernel, &recipe.kernel.drivers).context("kernel.drivers")?;
-    let packages = packages::list(&tree)?;
+    let parts = Parts::of(&tree, packages::list(&tree)?)?;
+    let shipped = Shipped::of(&tree);
     scrub::scrub(&mut tree, &recipe.remove)?;
+    let mut made_of: String =
+        recipe.files.iter().map(|(role, digest)| format!("recipe {role} {digest}\n")).collect();
     for dir in &recipe.overlays {
-        overlay::apply(&mut tree, dir, recipe.epoch)?;
+        made_of += "overlay\n";
+        made_of += &overlay::apply(&mut tree, dir, recipe.epoch)?;
     }
     let agent = Node::new(Kind::File(Content::Bytes(agent.into())), 0o755, recipe.epoch);
     tree.insert(&tree.resolve(AGENT)?, agent)?;
     services::apply(&mut tree, &recipe.services, recipe.epoch)?;
     progress.message("looking for secrets");
-    secrets::refuse(&tree)?;
+    let allowed = secrets::refuse(&tree, &shipped, &recipe.allow_secrets)?;
     progress.message("digesting files");
     let contents = Contents::of(&tree)?;
     let files = files::encode(&tree, &contents)?;
-    Ok(Root { tree, contents, kernel, modules, packages, files })
+    let recipe = Sha256::of(made_of.as_bytes());
+    Ok(Root { tree, contents, kernel, modules, parts, files, recipe, allowed })
 }
 
 #[cfg(test)]

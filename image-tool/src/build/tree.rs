@@ -230,6 +230,16 @@ impl Tree {
         }
     }
 
+    /// The first `max` bytes of a file's content, or all when it has fewer.
+    pub(crate) fn read_head(&self, content: &Content, max: u64) -> io::Result<Vec<u8>> {
+        match content {
+            Content::Bytes(bytes) => Ok(bytes[..bytes.len().min(max as usize)].to_vec()),
+            Content::Archive { offset, len } => {
+                self.read(&Content::Archive { offset: *offset, len: (*len).min(max) })
+            }
+        }
+    }
+
     /// The bytes of the file at `path`, symbolic links followed; none when there is no such file.
     pub(crate) fn read_file(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
         match self.get(&self.resolve(path)?).map(|node| &node.kind) {

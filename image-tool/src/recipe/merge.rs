@@ -1,12 +1,10 @@
 //! Inheritance and defaults.
 
-use std::path::PathBuf;
-
 use image_format::Role;
 use image_format::manifest::{DiskSizes, Health};
 
 use super::raw::Raw;
-use super::{Debian, Keep, Kernel, Recipe, RecipeError, Services};
+use super::{Debian, Keep, Kernel, Origin, Recipe, RecipeError, Services};
 
 /// Dates are clamped to this when neither recipe nor environment says otherwise: 14 November 2023.
 const EPOCH: u64 = 1_700_000_000;
@@ -47,7 +45,7 @@ pub(super) fn merge(mut base: Raw, over: Raw) -> Raw {
 }
 
 /// Fills in defaults and asks for what has none.
-pub(super) fn finish(role: &Role, raw: Raw, overlays: Vec<PathBuf>) -> Result<Recipe, RecipeError> {
+pub(super) fn finish(role: &Role, raw: Raw, origin: Origin) -> Result<Recipe, RecipeError> {
     let missing = |field| move || RecipeError::Missing { role: role.clone(), field };
     let texts = |words: Vec<super::words::UnitName>| sorted(words.into_iter().map(|word| word.0));
     let suite = raw.debian.suite.map_or_else(|| "bookworm".to_owned(), |suite| suite.0);
@@ -93,7 +91,9 @@ pub(super) fn finish(role: &Role, raw: Raw, overlays: Vec<PathBuf>) -> Result<Re
             checks: raw.health.checks.into_iter().map(toml::Spanned::into_inner).collect(),
         },
         epoch: epoch(raw.epoch)?,
-        overlays,
+        overlays: origin.overlays,
+        allow_secrets: origin.allow_secrets.into_values().collect(),
+        files: origin.files,
     })
 }
 

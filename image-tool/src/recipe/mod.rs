@@ -10,11 +10,12 @@ mod raw;
 mod rules;
 mod words;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use image_format::Role;
 use image_format::manifest::{DiskSizes, Health};
+use image_format::{Role, Sha256};
 
 pub(crate) use self::error::RecipeError;
 pub(crate) use self::words::{Glob, mirror};
@@ -57,6 +58,29 @@ pub(crate) struct Recipe {
     pub(crate) epoch: u64,
     /// Existing overlay directories, in the order in which they apply.
     pub(crate) overlays: Vec<PathBuf>,
+    /// Files that are allowed although they look like secrets, in order of path.
+    pub(crate) allow_secrets: Vec<AllowSecret>,
+    /// The roles whose recipes this one is made of, the base role's first, with the digest of the file.
+    pub(crate) files: Vec<(Role, Sha256)>,
+}
+
+/// A file that may be in the image although it looks like a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AllowSecret {
+    /// Its absolute path.
+    pub(crate) path: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// Recipe, line and column of the entry, for errors.
+    pub(crate) place: String,
+}
+
+/// What is collected from the recipes of a chain beside their values.
+#[derive(Debug, Default)]
+struct Origin {
+    overlays: Vec<PathBuf>,
+    allow_secrets: BTreeMap<String, AllowSecret>,
+    files: Vec<(Role, Sha256)>,
 }
 
 /// A Debian archive.
@@ -120,17 +144,20 @@ pub(crate) fn load(images: &Path, role: &Role) -> Result<Recipe, RecipeError> {
         next = raw.extends.clone();
         chain.push((role, path, raw));
     }
-    let mut overlays = Vec::new();
+    let mut origin = Origin::default();
     let mut merged = raw::Raw::default();
     for (role, path, raw) in chain.into_iter().rev() {
         rules::check(&path, &raw)?;
         let overlay = images.join(role.as_str()).join(OVERLAY_DIR);
         if overlay.is_dir() {
-            overlays.push(overlay);
+            origin.overlays.push(overlay);
         }
+        origin.files.push((role, Sha256::of(raw.text.as_bytes())));
+        let allowed = raw.allow_secrets(&path).map(|entry| (entry.path.clone(), entry));
+        origin.allow_secrets.extend(allowed);
         merged = merge::merge(merged, raw.content);
     }
-    merge::finish(role, merged, overlays)
+    merge::finish(role, merged, origin)
 }
 
 fn read(images: &Path, role: &Role) -> Result<(PathBuf, raw::Source), RecipeError> {

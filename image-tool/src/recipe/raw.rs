@@ -7,8 +7,9 @@ use image_format::manifest::Check;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::AllowSecret;
 use super::error::{Place, RecipeError};
-use super::words::{ArchiveName, Class, DriverName, Glob, Mirror, PackageName, UnitName};
+use super::words::{ArchiveName, Class, DriverName, FilePath, Glob, Mirror, PackageName, Reason, UnitName};
 
 /// A parsed file with its text, which later errors point into.
 #[derive(Debug)]
@@ -27,6 +28,15 @@ impl Source {
             message: error.message().replace('\n', " "),
         })?;
         Ok(Self { text: text.to_owned(), extends: content.extends.clone(), content })
+    }
+
+    /// The files allowed here, each with its place in `path`.
+    pub(super) fn allow_secrets(&self, path: &Path) -> impl Iterator<Item = AllowSecret> {
+        self.content.allow_secrets.iter().map(move |entry| AllowSecret {
+            path: entry.get_ref().path.0.clone(),
+            reason: entry.get_ref().reason.0.clone(),
+            place: format!("{}:{}", path.display(), Place::of(&self.text, entry.span().start)),
+        })
     }
 }
 
@@ -55,6 +65,15 @@ pub(super) struct Raw {
     pub(super) disk: Disk,
     #[serde(default)]
     pub(super) health: Health,
+    #[serde(default, rename = "allow-secret")]
+    pub(super) allow_secrets: Vec<Spanned<Allow>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Allow {
+    pub(super) path: FilePath,
+    pub(super) reason: Reason,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -91,6 +91,38 @@ fn mistakes_have_a_place_and_say_what_was_expected() {
 }
 
 #[test]
+fn allowed_secrets_are_exact_and_have_a_reason() {
+    let images = Images::new();
+    for (text, words) in [
+        (
+            "[[allow-secret]]\npath = \"/etc/*.key\"\nreason = \"x\"\n",
+            "expected the absolute path of one file",
+        ),
+        (
+            "[[allow-secret]]\npath = \"etc/a.key\"\nreason = \"x\"\n",
+            "expected the absolute path of one file",
+        ),
+        (
+            "[[allow-secret]]\npath = \"/etc/../a.key\"\nreason = \"x\"\n",
+            "expected the absolute path of one file",
+        ),
+        ("[[allow-secret]]\npath = \"/etc/a.key\"\nreason = \" \"\n", "expected a reason"),
+        ("[[allow-secret]]\npath = \"/etc/a.key\"\n", "missing field `reason`"),
+    ] {
+        let found = images.mistake(text);
+        assert!(found.contains(words), "{text:?} gave {found:?}");
+    }
+    let entry =
+        |path: &str, reason: &str| format!("[[allow-secret]]\npath = {path:?}\nreason = {reason:?}\n");
+    images.role("base", &format!("{BASE}{}{}", entry("/b", "base"), entry("/a", "base")));
+    images.role("ha", &format!("extends = \"base\"\n{}", entry("/b", "ha")));
+    let allowed = images.load("ha").unwrap().allow_secrets;
+    let words: Vec<(&str, &str)> = allowed.iter().map(|a| (a.path.as_str(), a.reason.as_str())).collect();
+    assert_eq!(words, [("/a", "base"), ("/b", "ha")]);
+    assert!(allowed[1].place.ends_with("ha/recipe.toml:2:1"), "{}", allowed[1].place);
+}
+
+#[test]
 fn unknown_roles_are_answered_with_the_known_ones() {
     let images = Images::new();
     images.role("ha", "");

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use image_format::manifest::provenance::{REASON_MAX, is_file_path};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// Reads a word and checks it within the reader, which then knows the place of an error even in a list.
@@ -84,6 +85,16 @@ word! {
     /// Name of a systemd unit.
     UnitName, "a unit name with its suffix, such as ssh.service",
     |text| all(text, b"@._-:\\", 255) && text.rsplit_once('.').is_some_and(|(_, suffix)| UNIT_SUFFIXES.contains(&suffix))
+}
+word! {
+    /// Path of one file in the root.
+    FilePath, "the absolute path of one file, without . and .. and patterns",
+    |text| is_file_path(text) && !text.contains(['*', '?', '['])
+}
+word! {
+    /// Why something is allowed, for people.
+    Reason, "a reason of 1 to 300 bytes in one line",
+    |text| text.len() <= REASON_MAX && !text.trim().is_empty() && !text.chars().any(char::is_control)
 }
 word! {
     /// Hardware class.

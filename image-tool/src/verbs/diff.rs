@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::inspect::probe_text;
 use crate::build::files::{self, FileEntry};
+use crate::build::provenance_differences;
 use crate::context::Context;
 use crate::diff::Changed;
 use crate::diff::files::{FileChange, FileDiff};
@@ -62,6 +63,8 @@ struct Report {
     cmdline: Option<Changed<String>>,
     /// None if nothing differs.
     health: Option<Changed<Health>>,
+    /// Which inputs of the builds differ.
+    made_of: Vec<&'static str>,
     packages: PackageDiff,
     files: FileDiff,
 }
@@ -82,6 +85,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         root_bytes: Changed { from: a.root.size, to: b.root.size },
         kernel_object: a.kernel.object.id != b.kernel.object.id,
         initramfs: a.initramfs.id != b.initramfs.id,
+        made_of: provenance_differences(a.provenance.as_ref(), b.provenance.as_ref())
+            .into_iter()
+            .filter_map(|(what, differs)| differs.then_some(what))
+            .collect(),
         kernel: Changed::of(a.kernel.release, b.kernel.release),
         cmdline: Changed::of(a.kernel.cmdline, b.kernel.cmdline),
         health: Changed::of(a.health, b.health),
@@ -145,6 +152,11 @@ fn system(report: &Report) -> String {
     let cmdline = report.cmdline.as_ref().map_or_else(unchanged, |Changed { from, to }| arrow(from, to));
     let root = if from == to { bytes(to) } else { format!("{} → {}", bytes(from), bytes(to)) };
     let health = if report.health.is_some() { warn("changed") } else { unchanged() };
+    let made_of = if report.made_of.is_empty() {
+        dim("the same inputs")
+    } else {
+        warn(format!("other {}", report.made_of.join(", ")))
+    };
     let mut text = heading("System", "");
     text += &properties(&[
         ("root size", root),
@@ -152,6 +164,7 @@ fn system(report: &Report) -> String {
         ("initramfs", if report.initramfs { warn("changed") } else { unchanged() }),
         ("command line", cmdline),
         ("health", health),
+        ("made of", made_of),
     ]);
     if let Some(Changed { from, to }) = &report.health {
         text += &health_lines(from, to);

@@ -1,15 +1,20 @@
 //! `imgtool inspect`: one image for people.
 
-use image_format::manifest::{Check, Probe};
+use anyhow::Context as _;
+use image_format::manifest::provenance::{AllowedSecret, Archive};
+use image_format::manifest::{Check, Probe, Provenance, SBOM_MAX};
+use image_format::store::Store;
 use image_format::{Group, Manifest, Sha256, verity};
 use serde::Serialize;
 
+use crate::build::sbom;
 use crate::chunks::ChunkStats;
 use crate::context::Context;
 use crate::date::day;
 use crate::publish::read_index;
 use crate::repo::Repo;
 use crate::subject::{Found, Stage, Subject};
+use crate::ui;
 use crate::ui::size::{bytes, plural};
 use crate::ui::style::{dim, good, strong, warn};
 use crate::ui::table::{Table, properties};
@@ -18,10 +23,11 @@ const EXAMPLES: &str = "\
 Examples:
   imgtool inspect ha@1
   imgtool inspect ha@1 --packages
+  imgtool inspect ha@1 --sbom > ha@1.spdx.json
   imgtool inspect ./manifest.json
   imgtool inspect ha@1 --json | jq .manifest.kernel";
 
-/// Show an image: sizes, kernel, verity, health checks, packages, chunks
+/// Show an image: sizes, kernel, verity, health checks, packages, what it was made of, chunks
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, visible_alias = "show")]
 pub(crate) struct Args {
@@ -32,6 +38,10 @@ pub(crate) struct Args {
     /// List all packages
     #[arg(long)]
     packages: bool,
+
+    /// Print the bill of materials (SPDX 2.3 JSON) and nothing else
+    #[arg(long, conflicts_with = "packages")]
+    sbom: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,6 +60,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let store = repo.store()?;
     let view = repo.view(&store)?;
     let Found { stage, digest, manifest } = args.image.find(&repo, &view)?;
+    if args.sbom {
+        return ui::print(&bill_of_materials(&store, &manifest)?);
+    }
     let pins = view.pins.iter().filter(|(_, pin)| pin.stable.manifest == digest);
     let index = read_index(&store, &manifest);
     if let Err(error) = &index {
@@ -64,6 +77,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         manifest,
     };
     context.ui.show(&report, |report| text(report, args.packages))
+}
+
+fn bill_of_materials(store: &Store, manifest: &Manifest) -> anyhow::Result<String> {
+    let what = || format!("read the bill of materials of {}", manifest.name);
+    let object = manifest.sbom.with_context(|| {
+        format!("{}: manifest format {} has no bill of materials", manifest.name, manifest.format)
+    })?;
+    let bytes = store.read(object.id, SBOM_MAX).with_context(what)?;
+    sbom::decode(&bytes).with_context(what)
 }
 
 fn text(report: &Report, packages: bool) -> String {
@@ -106,7 +128,9 @@ fn text(report: &Report, packages: bool) -> String {
         ("packages", plural(manifest.packages.len(), "package")),
         ("kept in /etc", state_paths),
         ("file list", bytes(manifest.files.size)),
+        ("bill of materials", manifest.sbom.map_or_else(|| "none".to_owned(), |sbom| bytes(sbom.size))),
     ]);
+    text += &manifest.provenance.as_ref().map_or_else(String::new, provenance);
     if packages {
         let mut table = Table::new(["PACKAGE", "VERSION", "ARCH"]);
         for package in &manifest.packages {
@@ -119,6 +143,25 @@ fn text(report: &Report, packages: bool) -> String {
         text += &chunks.text();
     }
     text
+}
+
+fn provenance(made_of: &Provenance) -> String {
+    let mut lines = vec![
+        ("built by", made_of.builder.clone()),
+        ("recipe", made_of.recipe.to_string()),
+        ("agent", made_of.agent.to_string()),
+        ("trusted root", made_of.trusted_root.to_string()),
+    ];
+    for Archive { suite, components, snapshot } in &made_of.archives {
+        let at = snapshot
+            .as_ref()
+            .map_or_else(String::new, |at| format!(", {} with InRelease {}", at.url, at.in_release));
+        lines.push(("archive", format!("{suite} {}{at}", components.join(" "))));
+    }
+    for AllowedSecret { path, what, reason } in &made_of.allowed_secrets {
+        lines.push(("allowed", warn(format!("{path} ({what}): {reason}"))));
+    }
+    heading("Made of") + &properties(&lines)
 }
 
 fn heading(text: &str) -> String {

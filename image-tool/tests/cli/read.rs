@@ -184,8 +184,9 @@ fn inspect_reads_builds_signed_images_and_files() {
     assert_eq!(place.json(&["inspect", file.to_str().unwrap()])["digest"], shown["digest"]);
     says(
         &place.ok(&["inspect", "ha@1", "--packages"]),
-        &["openssh-server", "1:9.2p1-2", "KiB", "██", "unit ssh.service"],
+        &["openssh-server", "1:9.2p1-2", "KiB", "██", "unit ssh.service", "Made of", "built by  "],
     );
+    assert_eq!(place.ok(&["inspect", "ha@1", "--sbom"]), crate::image::SBOM);
     fs::write(place.path("odd.json"), "{\"format\":1}").unwrap();
     says(&place.refused(&["inspect", place.path("odd.json").to_str().unwrap()]), &["odd.json", "manifest"]);
 }

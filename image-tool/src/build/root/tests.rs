@@ -114,7 +114,7 @@ fn a_role_becomes_a_root() {
     let modules: Vec<&str> = root.modules.files.keys().map(String::as_str).collect();
     assert!(modules.contains(&"kernel/failover.ko") && !modules.contains(&"kernel/tg3.ko"), "{modules:?}");
     assert_eq!(root.modules.alias, "alias virtio:d1 virtio_net\n");
-    assert_eq!(root.packages.len(), 1);
+    assert_eq!(root.packages().len(), 1);
 
     let list = files::decode(&root.files).unwrap();
     let entry = |path: &str| list.iter().find(|entry| entry.path == path);
@@ -148,7 +148,43 @@ fn the_same_input_gives_the_same_bytes() {
 fn an_overlay_cannot_bring_a_secret() {
     let world = World::new();
     world.put("images/app/overlay/etc/app.key", "-----BEGIN EC PRIVATE KEY-----\n");
-    assert!(world.refused().ends_with("/etc/app.key (private key)"), "{}", world.refused());
+    let error = world.refused();
+    assert!(error.contains("\n  /etc/app.key: private key (line 1)\n"), "{error}");
+    let allow = "[[allow-secret]]\npath = \"/etc/app.key\"\nreason = \"";
+    assert!(error.ends_with(&format!("{allow}\"")), "{error}");
+
+    // What the error says, with a reason, makes it pass, and the reason is on record.
+    let recipe = world.recipe(&format!("{allow}it is a test\"\n")).unwrap();
+    let root = customise(&recipe, &world.archive(), b"agent", &Ui::new(true).spinner("test")).unwrap();
+    assert_eq!(root.allowed.len(), 1);
+    assert_eq!(
+        (root.allowed[0].path.as_str(), root.allowed[0].reason.as_str()),
+        ("/etc/app.key", "it is a test")
+    );
+}
+
+#[test]
+fn an_allowed_secret_that_is_not_there_is_a_mistake() {
+    let world = World::new();
+    let allow = "[[allow-secret]]\npath = \"/etc/app.key\"\nreason = \"it is a test\"\n";
+    let recipe = world.recipe(allow).unwrap();
+    let error = customise(&recipe, &world.archive(), b"agent", &Ui::new(true).spinner("test")).unwrap_err();
+    assert!(error.to_string().contains("recipe.toml:14:1: allow-secret /etc/app.key: "), "{error}");
+}
+
+#[test]
+fn the_recipes_digest_covers_overlays() {
+    let world = World::new();
+    let digest = || world.customise().unwrap().recipe;
+    let bare = digest();
+    assert_eq!(digest(), bare);
+    world.put("images/app/overlay/etc/app.conf", "setting = 1\n");
+    let with = digest();
+    assert_ne!(with, bare);
+    world.put("images/app/overlay/etc/app.conf", "setting = 2\n");
+    assert_ne!(digest(), with);
+    let recipe = world.recipe("# a remark\n").unwrap();
+    assert_ne!(recipe.files, world.recipe("").unwrap().files);
 }
 
 #[test]
