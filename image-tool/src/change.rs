@@ -17,13 +17,15 @@ use image_format::repository::{Repository, TargetFile, TargetKind, Upload, View}
 use image_format::store::Store;
 use image_format::{Group, Sha256};
 use signing::UnixTime;
+use signing::metadata::Target;
 use signing::online::{OnlineKeys, OnlineRole};
-use signing::repo::{Repository as Model, Section};
+use signing::repo::{Proposal, Repository as Model, Section};
 
 use crate::clock;
 use crate::context::Context;
 use crate::destination::{Destination, NotCommitted, To};
 use crate::keys::{KeyRing, KeyRole, sign_here};
+use crate::proposal::ProposalFile;
 use crate::publish::{Current, Plan};
 use crate::repo::{Lock, Repo};
 use crate::similar::hint;
@@ -50,6 +52,8 @@ pub(crate) struct Change {
     roles: BTreeSet<KeyRole>,
     destination: Option<(Box<dyn Destination>, Names)>,
     keys: KeyRing,
+    /// What others have signed, see [`Change::adopt`].
+    adopted: Option<Proposal>,
     _lock: Lock,
 }
 
@@ -62,7 +66,18 @@ impl Change {
         let (view, model) = (repo.view(&store)?, repo.model(&store)?);
         let (signed, roles) = (Upload::default(), BTreeSet::new());
         let keys = repo.keys(&context.passphrases);
-        Ok(Self { repo, store, view, model, signed, roles, destination: None, keys, _lock: lock })
+        Ok(Self {
+            repo,
+            store,
+            view,
+            model,
+            signed,
+            roles,
+            destination: None,
+            keys,
+            adopted: None,
+            _lock: lock,
+        })
     }
 
     /// Opens the repository, and makes sure that the destination would take a change.
@@ -103,6 +118,46 @@ impl Change {
     /// The groups that have a pin, for "did you mean".
     pub(crate) fn group_hint(&self, group: &Group) -> String {
         hint(group.as_str(), self.view.pins.keys().map(ToString::to_string))
+    }
+
+    /// The state with the edits so far.
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The state, to change who may sign what; only for [`Change::propose`].
+    pub(crate) fn model_mut(&mut self) -> &mut Model {
+        &mut self.model
+    }
+
+    /// What can sign here.
+    pub(crate) fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    /// The edits as a proposal that nobody has signed, to be signed elsewhere. Nothing changes here.
+    pub(crate) fn propose(self) -> anyhow::Result<ProposalFile> {
+        let now = clock::now()?;
+        let proposal = self.model.propose(now).context("prepare a proposal")?;
+        if proposal.is_empty() {
+            bail!("nothing to propose: that is signed already");
+        }
+        let mut documents = self.signed.targets;
+        for name in replaced(&self.repo.model(&self.store)?, &proposal) {
+            let bytes = Repository::open(&self.store).read_target(&name);
+            let bytes = bytes.with_context(|| format!("read {name}"))?;
+            documents
+                .insert(name.clone(), bytes.with_context(|| format!("{name} is not in the local store"))?);
+        }
+        let base = Current::load(&self.store, &self.view)?.files.metadata;
+        ProposalFile::new(base, &proposal, documents, now)
+    }
+
+    /// Takes a proposal that enough keys have signed in the place of edits, with the documents that it lists.
+    pub(crate) fn adopt(&mut self, proposal: Proposal, documents: BTreeMap<String, Vec<u8>>) {
+        self.roles.extend(proposal.roles().into_iter().map(KeyRole::from));
+        self.signed.targets.extend(documents);
+        self.adopted = Some(proposal);
     }
 
     /// Lists a document, in the place of the one that was listed before.
@@ -174,8 +229,14 @@ impl Change {
 
     fn sign(&mut self) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
         let now = clock::now()?;
-        let mut proposal = self.model.propose(now).context("sign metadata")?;
-        sign_here(&mut proposal, &self.model, &self.keys)?;
+        let proposal = match self.adopted.take() {
+            Some(proposal) => proposal,
+            None => {
+                let mut proposal = self.model.propose(now).context("sign metadata")?;
+                sign_here(&mut proposal, &self.model, &self.keys)?;
+                proposal
+            }
+        };
         let mut online = OnlineKeys::default();
         for (role, name) in
             [(KeyRole::Snapshot, OnlineRole::Snapshot), (KeyRole::Timestamp, OnlineRole::Timestamp)]
@@ -185,6 +246,18 @@ impl Change {
         self.model.accept(&proposal).context("sign metadata")?;
         self.model.complete(&online, now).context("sign metadata")
     }
+}
+
+/// Pins and assignments that `proposal` replaces or takes away, by file name: what they said is shown before anybody signs.
+fn replaced(base: &Model, proposal: &Proposal) -> Vec<String> {
+    let Some(pins) = proposal.section(Section::Pins) else { return Vec::new() };
+    let old = base.section(Section::Pins).targets.iter();
+    let gone = old.filter(|(path, target)| pins.targets.get(*path) != Some(*target));
+    let file = |(path, target): (&String, &Target)| {
+        let sha256 = Sha256::from_bytes(target.hashes.get_sha256()?);
+        Some(TargetFile { sha256, kind: TargetKind::of_path(path)? }.to_string())
+    };
+    gone.filter_map(file).collect()
 }
 
 /// Who signs a document, and under which path.
