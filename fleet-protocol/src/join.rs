@@ -28,7 +28,7 @@ pub const JOIN_PREFIX: &str = "bascule-join-1";
 pub const JOIN_MAX: usize = JOIN_PREFIX.len() + 12 + 32 + 64 + 64 + 4;
 
 /// Most nodes that one token lets in.
-pub const USES_MAX: u32 = 10_000;
+pub const USES_MAX: u32 = 1000;
 
 /// Longest life of a token, in seconds: 30 days.
 pub const TTL_MAX: u64 = 30 * 86_400;

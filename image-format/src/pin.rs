@@ -126,9 +126,15 @@ impl Assignments {
         self.write()
     }
 
-    /// The group of `node`.
+    /// The group of `node`, of which nothing else is known.
     pub fn group_of(&self, node: &NodeId) -> Option<&Group> {
-        self.nodes.get(node).or(self.default.as_ref())
+        self.group_with(node, None)
+    }
+
+    /// The group of `node`, which was enrolled for the group `enrolled`: what the assignments say of this node by name comes
+    /// first, then its enrolment, then the default.
+    pub fn group_with<'g>(&'g self, node: &NodeId, enrolled: Option<&'g Group>) -> Option<&'g Group> {
+        self.nodes.get(node).or(enrolled).or(self.default.as_ref())
     }
 }
 

@@ -10,6 +10,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::fleet::metrics::FleetMetrics;
 use signing::UnixTime;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -61,6 +63,8 @@ pub struct Metrics {
     connections: Family<ListenerLabel, Gauge>,
     rejected: Family<ListenerLabel, Counter>,
     boot_scripts: Family<OutcomeLabel, Counter>,
+    /// About nodes' identities.
+    pub fleet: FleetMetrics,
     objects: Gauge,
     nodes: Family<HealthLabel, Gauge>,
     expires_in: Family<RoleLabel, Gauge>,
@@ -91,6 +95,7 @@ impl Metrics {
             connections: Family::default(),
             rejected: Family::default(),
             boot_scripts: Family::default(),
+            fleet: FleetMetrics::register(&mut registry),
             objects: Gauge::default(),
             nodes: Family::default(),
             expires_in: Family::default(),

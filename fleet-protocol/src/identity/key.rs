@@ -1,8 +1,6 @@
 //! A node's public key.
 
-use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -14,9 +12,9 @@ use crate::hex;
 const SHORT: usize = 16;
 
 /// A node's Ed25519 public key: a canonical point of large order. Text form: exactly 64 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct NodePublicKey(PublicKey);
+pub struct NodePublicKey([u8; 32]);
 
 /// A text that is no node key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,12 +36,12 @@ impl NodePublicKey {
     /// # Errors
     /// [`NodeKeyError::Point`].
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, NodeKeyError> {
-        PublicKey::from_bytes(bytes).map(Self).map_err(NodeKeyError::Point)
+        PublicKey::from_bytes(bytes).map(|_| Self(*bytes)).map_err(NodeKeyError::Point)
     }
 
     /// The 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
-        self.0.as_bytes()
+        &self.0
     }
 
     /// The first 16 digits, for tables and for comparing by eye.
@@ -52,13 +50,13 @@ impl NodePublicKey {
     }
 
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        self.0.verifies(message, signature)
+        PublicKey::from_bytes(&self.0).is_ok_and(|key| key.verifies(message, signature))
     }
 }
 
 impl fmt::Display for NodePublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&hex::encode(self.as_bytes()))
+        f.pad(&hex::encode(&self.0))
     }
 }
 
@@ -73,9 +71,7 @@ impl FromStr for NodePublicKey {
 
     fn from_str(text: &str) -> Result<Self, NodeKeyError> {
         let bytes = hex::decode(text);
-        Self::from_bytes(
-            &bytes.ok_or_else(|| NodeKeyError::Text { found: text.chars().take(80).collect() })?,
-        )
+        Self::from_bytes(&bytes.ok_or_else(|| NodeKeyError::Text { found: text.chars().take(80).collect() })?)
     }
 }
 
@@ -93,24 +89,6 @@ impl From<NodePublicKey> for String {
     }
 }
 
-impl Ord for NodePublicKey {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.as_bytes().cmp(other.as_bytes())
-    }
-}
-
-impl PartialOrd for NodePublicKey {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Hash for NodePublicKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_bytes().hash(state);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,7 +100,8 @@ mod tests {
         let good = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
         let key: NodePublicKey = good.parse().unwrap();
         assert_eq!((key.to_string(), key.short()), (good.to_owned(), good[..16].to_owned()));
-        for bad in ["", &good[..62], &good.to_uppercase(), &format!("{good}00"), &format!(" {}", &good[1..])] {
+        for bad in ["", &good[..62], &good.to_uppercase(), &format!("{good}00"), &format!(" {}", &good[1..])]
+        {
             assert_eq!(bad.parse::<NodePublicKey>(), Err(NodeKeyError::Text { found: bad.to_owned() }));
         }
     }

@@ -3,10 +3,12 @@
 
 mod auth;
 pub mod channel;
+mod join;
 mod nodes;
 pub mod pack;
 mod publish;
 mod refusal;
+mod speak;
 mod upload;
 
 use std::sync::Arc;
@@ -24,7 +26,9 @@ pub fn router(app: Arc<App>) -> Router {
     let routes = Router::new()
         .merge(health::router())
         .merge(delivery::files())
+        .merge(join::router())
         .merge(nodes::router())
+        .merge(speak::router())
         .merge(publish::router())
         .merge(upload::router())
         .fallback(async || Error::NotFound("no such call".into()))
@@ -53,6 +57,13 @@ mod tests {
             ("GET", "/v1/nodes", "nodes", false),
             ("GET", "/v1/nodes/52-54-00-12-34-56", "node", false),
             ("POST", "/v1/nodes/52-54-00-12-34-56/report", "report", true),
+            ("POST", "/v1/nodes/52-54-00-12-34-56/enrol", "enrol", true),
+            ("POST", "/v1/nodes/52-54-00-12-34-56/approve", "approve", false),
+            ("POST", "/v1/nodes/52-54-00-12-34-56/revoke", "revoke", false),
+            ("POST", "/v1/nodes/52-54-00-12-34-56/forget", "forget", false),
+            ("GET", "/v1/tokens", "tokens", false),
+            ("POST", "/v1/tokens/new", "token-new", false),
+            ("POST", "/v1/tokens/010203040506/revoke", "token-revoke", false),
             ("GET", "/healthz", "healthz", true),
         ] {
             let (response, found) = ask(&routes, method, path).await;

@@ -23,14 +23,20 @@ pub enum Choice<'s> {
     },
 }
 
-/// Chooses for `node`, whose last report is `report`, from what is published, or with the reason why nothing is.
-pub fn choose<'v>(view: Result<&'v View, &str>, node: &NodeId, report: Option<&Report>) -> Choice<'v> {
+/// Chooses for `node`, whose last report is `report` and whose enrolment was for the group `enrolled`, from what is published, or
+/// with the reason why nothing is.
+pub fn choose<'v>(
+    view: Result<&'v View, &str>,
+    node: &NodeId,
+    enrolled: Option<&'v Group>,
+    report: Option<&Report>,
+) -> Choice<'v> {
     let leave = |reason: String| Choice::Leave { reason };
     let view = match view {
         Ok(view) => view,
         Err(reason) => return leave(reason.to_owned()),
     };
-    let Some(group) = view.assignments.group_of(node) else {
+    let Some(group) = view.assignments.group_with(node, enrolled) else {
         return leave(format!("node {node} is in no group, and there is no default group"));
     };
     let Some(pin) = view.pins.get(group) else {
@@ -76,6 +82,12 @@ mod tests {
         Sha256::of(name.as_bytes())
     }
 
+    /// A root that nobody looks at.
+    fn root() -> signing::metadata::Root {
+        let keys = signing::repo::RoleKeys::default();
+        signing::repo::Repository::create(&keys, signing::repo::Lifetimes::default()).root().clone()
+    }
+
     /// Images ha@1 to ha@3; `rack` is pinned to ha@3; n1 is in it, and n4 in a group without a pin.
     fn published() -> View {
         let images =
@@ -92,12 +104,14 @@ mod tests {
             floors: BTreeMap::new(),
             expiries: BTreeMap::new(),
             versions: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            root: root(),
             root_version: 1,
         }
     }
 
     fn chosen(published: &View, node: &str, report: Option<&Report>) -> (Option<String>, Option<String>) {
-        match choose(Ok(published), &node.parse().unwrap(), report) {
+        match choose(Ok(published), &node.parse().unwrap(), None, report) {
             Choice::Load { manifest, instead, .. } => (Some(manifest.name.to_string()), instead),
             Choice::Leave { reason } => (None, Some(reason)),
         }
@@ -149,7 +163,7 @@ mod tests {
         ] {
             assert_eq!(chosen(&published, node, None), (None, Some(reason.into())));
         }
-        let nothing = choose(Err("nothing"), &"n1".parse().unwrap(), None);
+        let nothing = choose(Err("nothing"), &"n1".parse().unwrap(), None, None);
         assert_eq!(nothing, Choice::Leave { reason: "nothing".into() });
     }
 }

@@ -69,10 +69,10 @@ impl Published {
             .is_some_and(|view| view.images.values().any(|(_, image)| image.root.index.id == *id))
     }
 
-    /// Group and pinned image of a node, now.
-    pub fn assignment(&self, node: &NodeId) -> (Option<Group>, Option<ImageName>) {
-        let Some(view) = &self.view else { return (None, None) };
-        let group = view.assignments.group_of(node);
+    /// Group and pinned image of a node, now; `enrolled` is the group of its enrolment.
+    pub fn assignment(&self, node: &NodeId, enrolled: Option<&Group>) -> (Option<Group>, Option<ImageName>) {
+        let Some(view) = &self.view else { return (enrolled.cloned(), None) };
+        let group = view.assignments.group_with(node, enrolled);
         let pinned = group.and_then(|group| view.pins.get(group)).map(|pin| pin.stable.name.clone());
         (group.cloned(), pinned)
     }

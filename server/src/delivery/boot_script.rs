@@ -38,16 +38,16 @@ async fn boot_script(
     };
     let asked = node.clone();
     let record = app.blocking(move |app| app.inventory.get(&asked).map_err(Error::internal)).await;
-    let report = match record {
-        Ok(record) => record.and_then(|record| record.report),
+    let (report, enrolled) = match record {
+        Ok(record) => record.map_or((None, None), |record| (record.report, record.keys.group)),
         // A broken inventory must not keep nodes from booting.
         Err(error) => {
             tracing::error!(%node, reason = %error.for_log(), "boot script without the node's report");
-            None
+            (None, None)
         }
     };
     let published = app.content.published();
-    let choice = choose(published.view(), &node, report.as_ref());
+    let choice = choose(published.view(), &node, enrolled.as_ref(), report.as_ref());
     let (text, outcome) = script::for_node(&choice, &node, &urls);
     app.metrics.boot_script(outcome);
     let message = match &choice {

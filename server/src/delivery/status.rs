@@ -41,6 +41,7 @@ async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResponse, Error
         expires_in: published.expires_in(app.online.now()),
         expiry: expiry.map(|(role, expires)| (role.clone(), expires.0)).collect(),
     };
+    app.metrics.fleet.observe(&app.inventory);
     let text = app.metrics.text(&snapshot).map_err(Error::internal)?;
     let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, open_metrics)], Text(text)))

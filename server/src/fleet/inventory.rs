@@ -10,11 +10,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fleet_protocol::Report;
+use fleet_protocol::identity::NodePublicKey;
+use fleet_protocol::node::{EnrolmentState, ReportTrust};
 use image_format::NodeId;
 use signing::UnixTime;
 
 use super::kv::{Change, Kv, KvError};
-use super::record::NodeRecord;
+use super::limit::Limiter;
+use super::record::{NodeRecord, RECORD_VERSION};
+use super::revoked::Revoked;
+use super::tokens::Tokens;
 
 /// Most nodes kept, unless they are assigned: anybody on the network can invent MAC addresses.
 pub const NODES_MAX: usize = 200_000;
@@ -28,10 +33,56 @@ const PREFIX: &str = "node/";
 /// See the module.
 #[derive(Debug)]
 pub struct Inventory {
-    kv: Arc<dyn Kv>,
-    /// Health word by node: the count for the cap and the metrics without a scan.
-    health: Mutex<HashMap<NodeId, &'static str>>,
+    pub(super) kv: Arc<dyn Kv>,
+    index: Mutex<Index>,
     noted: Mutex<BTreeMap<NodeId, Sighting>>,
+    /// Keys that never count again.
+    pub(super) revoked: Revoked,
+    /// Join tokens.
+    pub tokens: Tokens,
+    /// How often one address may ask to enrol.
+    pub limiter: Limiter,
+}
+
+/// What is needed of every node without a look into the database: the cap, the metrics, who has which key.
+#[derive(Debug, Default)]
+struct Index {
+    nodes: HashMap<NodeId, Summary>,
+    holders: HashMap<NodePublicKey, Vec<NodeId>>,
+}
+
+/// A node in a few words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Health as a word.
+    pub health: &'static str,
+    /// What its key is.
+    pub state: EnrolmentState,
+    /// Whether the key seems to be used by two machines.
+    pub used_twice: bool,
+    keys: Vec<NodePublicKey>,
+}
+
+impl Index {
+    fn insert(&mut self, node: NodeId, summary: Summary) {
+        self.remove(&node);
+        for key in &summary.keys {
+            self.holders.entry(*key).or_default().push(node.clone());
+        }
+        self.nodes.insert(node, summary);
+    }
+
+    fn remove(&mut self, node: &NodeId) {
+        let Some(before) = self.nodes.remove(node) else { return };
+        for key in before.keys {
+            if let Some(holders) = self.holders.get_mut(&key) {
+                holders.retain(|holder| holder != node);
+                if holders.is_empty() {
+                    self.holders.remove(&key);
+                }
+            }
+        }
+    }
 }
 
 /// A boot request that is not written yet.
@@ -57,6 +108,14 @@ pub enum InventoryError {
     /// Others wrote the record faster, again and again.
     #[error("inventory: record of {0} is written by too many at once")]
     Contended(NodeId),
+    /// A newer server wrote it: an older one would lose approvals.
+    #[error("inventory: record of {node}: expected version {RECORD_VERSION} or older, found {found}")]
+    Newer {
+        /// Which record.
+        node: NodeId,
+        /// Its version.
+        found: u32,
+    },
 }
 
 /// Whether signed assignments name a node.
@@ -68,17 +127,32 @@ pub enum Standing {
     Stranger,
 }
 
+/// What became of a report without a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It counts: the node has no approved key.
+    Counts,
+    /// It is only shown: the node has one.
+    Claim,
+}
+
 impl Inventory {
     /// Loads the summary of what `kv` holds. Blocks.
     ///
     /// # Errors
     /// [`InventoryError`].
     pub fn open(kv: Arc<dyn Kv>) -> Result<Self, InventoryError> {
-        let mut health = HashMap::new();
+        let revoked = Revoked::open(kv.as_ref())?;
+        let mut index = Index::default();
         for (node, record) in read_all(kv.as_ref())? {
-            health.insert(node, record.health());
+            if record.version > RECORD_VERSION {
+                return Err(InventoryError::Newer { node, found: record.version });
+            }
+            index.insert(node, summary(&record, &revoked));
         }
-        Ok(Self { kv, health: Mutex::new(health), noted: Mutex::default() })
+        let tokens = Tokens::new(kv.clone());
+        let (index, noted, limiter) = (Mutex::new(index), Mutex::default(), Limiter::default());
+        Ok(Self { kv, index, noted, revoked, tokens, limiter })
     }
 
     /// What is known of `node`. Blocks.
@@ -97,24 +171,72 @@ impl Inventory {
         read_all(self.kv.as_ref())
     }
 
-    /// Applies a report; durable when it returns. Blocks.
+    /// Applies a report that nobody signed; durable when it returns. Where a key is approved it changes nothing but the list of
+    /// what was claimed. Blocks.
     ///
     /// # Errors
     /// [`InventoryError`].
-    pub fn report(&self, report: &Report, standing: Standing, now: UnixTime) -> Result<(), InventoryError> {
-        let node = report.node.clone();
+    pub fn report(
+        &self,
+        report: &Report,
+        standing: Standing,
+        now: UnixTime,
+    ) -> Result<Taken, InventoryError> {
+        self.update(&report.node, standing, now, |record, _| {
+            if record.keys.approved.is_some() {
+                record.claimed(report, now);
+                return (Taken::Claim, true);
+            }
+            record.reported(report.clone(), ReportTrust::Unsigned, now);
+            (Taken::Counts, true)
+        })
+    }
+
+    /// Changes the record of `node`, or makes one. `change` gets it with whether it was there, and says whether to keep the
+    /// changed one; it runs again when somebody else was faster. Durable when it returns. Blocks.
+    ///
+    /// # Errors
+    /// [`InventoryError`].
+    pub(super) fn update<T>(
+        &self,
+        node: &NodeId,
+        standing: Standing,
+        now: UnixTime,
+        mut change: impl FnMut(&mut NodeRecord, bool) -> (T, bool),
+    ) -> Result<T, InventoryError> {
         for _ in 0..SWAP_TRIES {
-            let mut record = self.read(&node)?;
-            self.admit(&node, standing)?;
-            let (mut next, expected) = record.take().unwrap_or_else(|| (NodeRecord::new(now), 0));
-            next.reported(report.clone(), now);
-            let change = Change { key: key(&node), value: encode(&next), expected };
+            let found = self.read(node)?;
+            let known = found.is_some();
+            let (mut record, expected) = found.unwrap_or_else(|| (NodeRecord::new(now), 0));
+            let (value, keep) = change(&mut record, known);
+            if !keep {
+                return Ok(value);
+            }
+            self.admit(node, standing)?;
+            record.version = RECORD_VERSION;
+            let change = Change { key: key(node), value: encode(&record), expected };
             if self.kv.put(&[change])?.is_empty() {
-                self.health().insert(node, next.health());
-                return Ok(());
+                self.indexed(node, &record);
+                return Ok(value);
             }
         }
-        Err(InventoryError::Contended(node))
+        Err(InventoryError::Contended(node.clone()))
+    }
+
+    /// Removes what is known of `node`; false when nothing is. Blocks.
+    ///
+    /// # Errors
+    /// [`InventoryError`].
+    pub fn forget(&self, node: &NodeId) -> Result<bool, InventoryError> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+        for _ in 0..SWAP_TRIES {
+            let Some(found) = self.kv.get(&key(node))? else { return Ok(false) };
+            if self.kv.delete(&key(node), found.revision)? {
+                self.index().remove(node);
+                return Ok(true);
+            }
+        }
+        Err(InventoryError::Contended(node.clone()))
     }
 
     /// Notes a boot request; never blocks, and drops it when too many are waiting.
@@ -133,7 +255,7 @@ impl Inventory {
         let mut waiting = std::mem::take(&mut *self.noted.lock().unwrap_or_else(PoisonError::into_inner));
         for _ in 0..SWAP_TRIES {
             let mut changes = Vec::new();
-            let mut words = HashMap::new();
+            let mut changed = HashMap::new();
             for (node, sighting) in &waiting {
                 if self.admit(node, standing(node)).is_err() {
                     continue;
@@ -141,16 +263,18 @@ impl Inventory {
                 let (mut record, expected) =
                     self.read(node)?.unwrap_or_else(|| (NodeRecord::new(sighting.time), 0));
                 record.asked_to_boot(sighting.identity.clone(), &sighting.message, sighting.time);
-                words.insert(node.clone(), record.health());
+                record.version = RECORD_VERSION;
                 changes.push(Change { key: key(node), value: encode(&record), expected });
+                changed.insert(node.clone(), record);
             }
             if changes.is_empty() {
                 return Ok(());
             }
             let refused = self.kv.put(&changes)?;
-            words.retain(|node, _| !refused.contains(&key(node)));
+            for (node, record) in changed.iter().filter(|(node, _)| !refused.contains(&key(node))) {
+                self.indexed(node, record);
+            }
             waiting.retain(|node, _| refused.contains(&key(node)));
-            self.health().extend(words);
         }
         Ok(())
     }
@@ -160,25 +284,51 @@ impl Inventory {
         // All words stand from the start, so that a gauge goes back to zero.
         let words = ["silent", "pending", "healthy", "unhealthy", "unknown"];
         let mut counts: BTreeMap<_, _> = words.into_iter().map(|word| (word, 0)).collect();
-        for word in self.health().values() {
-            *counts.entry(word).or_default() += 1;
+        for summary in self.index().nodes.values() {
+            *counts.entry(summary.health).or_default() += 1;
         }
         counts
     }
 
+    /// How many nodes are as `which` says.
+    pub fn count(&self, which: impl Fn(&Summary) -> bool) -> u64 {
+        self.index().nodes.values().filter(|summary| which(summary)).count() as u64
+    }
+
+    /// Another node that has shown `key`.
+    pub(super) fn other_holder(&self, key: &NodePublicKey, node: &NodeId) -> Option<NodeId> {
+        self.index().holders.get(key)?.iter().find(|holder| *holder != node).cloned()
+    }
+
+    /// The record of `node` is now this one.
+    pub(super) fn indexed(&self, node: &NodeId, record: &NodeRecord) {
+        let summary = summary(record, &self.revoked);
+        self.index().insert(node.clone(), summary);
+    }
+
     fn admit(&self, node: &NodeId, standing: Standing) -> Result<(), InventoryError> {
-        let health = self.health();
-        let room = health.len() < NODES_MAX || standing == Standing::Assigned || health.contains_key(node);
+        let index = self.index();
+        let room =
+            index.nodes.len() < NODES_MAX || standing == Standing::Assigned || index.nodes.contains_key(node);
         if room { Ok(()) } else { Err(InventoryError::Full) }
     }
 
-    fn health(&self) -> MutexGuard<'_, HashMap<NodeId, &'static str>> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self, node: &NodeId) -> Result<Option<(NodeRecord, u64)>, InventoryError> {
         let Some(found) = self.kv.get(&key(node))? else { return Ok(None) };
         Ok(Some((decode(node.as_str(), &found.value), found.revision)))
+    }
+}
+
+fn summary(record: &NodeRecord, revoked: &Revoked) -> Summary {
+    Summary {
+        health: record.health(),
+        state: record.keys.state(|key| revoked.contains(key)),
+        used_twice: record.keys.used_twice.is_some(),
+        keys: record.keys.all().map(|key| key.key).collect(),
     }
 }
 
@@ -190,7 +340,7 @@ fn encode(record: &NodeRecord) -> Vec<u8> {
     serde_json::to_vec(record).expect("a record has string keys and no floats")
 }
 
-/// A record that cannot be read counts as empty: the node's next report makes it good.
+/// A record that cannot be read counts as empty: the node's next report makes it good, and its key waits for approval again.
 fn decode(node: &str, value: &[u8]) -> NodeRecord {
     serde_json::from_slice(value).unwrap_or_else(|error| {
         tracing::warn!(%node, %error, "the inventory's record cannot be read; beginning anew");
@@ -266,6 +416,15 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_a_newer_server_stops_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let kv = Arc::new(Sqlite::open(&dir.path().join("fleet.db")).unwrap());
+        let newer = NodeRecord { version: RECORD_VERSION + 1, ..NodeRecord::new(UnixTime(1)) };
+        kv.put(&[Change { key: "node/n".into(), value: encode(&newer), expected: 0 }]).unwrap();
+        assert!(matches!(Inventory::open(kv), Err(InventoryError::Newer { found: 3, .. })));
+    }
+
+    #[test]
     fn two_writers_lose_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let inventory = Arc::new(inventory(dir.path()));
@@ -287,8 +446,9 @@ mod tests {
     fn strangers_do_not_fill_the_disk_but_assigned_nodes_have_room() {
         let dir = tempfile::tempdir().unwrap();
         let inventory = inventory(dir.path());
-        let fake = (0..NODES_MAX).map(|n| (format!("x{n}").parse().unwrap(), "silent"));
-        inventory.health().extend(fake);
+        let empty = summary(&NodeRecord::new(UnixTime(0)), &inventory.revoked);
+        let fake = (0..NODES_MAX).map(|n| (format!("x{n}").parse().unwrap(), empty.clone()));
+        inventory.index().nodes.extend(fake);
         let stranger = report("new", Event::Alive, "");
         let refused = inventory.report(&stranger, Standing::Stranger, UnixTime(1));
         assert!(matches!(refused, Err(InventoryError::Full)));

@@ -1,6 +1,6 @@
 //! The contract with the inventory's database: a key-value map with compare-and-swap and prefix scan.
 //!
-//! Calls block; the server makes them on blocking threads. A distributed engine can stand behind the same five methods.
+//! Calls block; the server makes them on blocking threads. A distributed engine can stand behind the same four methods.
 
 use std::error::Error as StdError;
 
@@ -49,6 +49,12 @@ pub trait Kv: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`KvError`] when the database does not work; then no change was made.
     fn put(&self, changes: &[Change]) -> Result<Vec<String>, KvError>;
+
+    /// Removes a key that has the revision `expected`; false when it has another one or is absent.
+    ///
+    /// # Errors
+    /// [`KvError`] when the database does not work; then nothing was removed.
+    fn delete(&self, key: &str, expected: u64) -> Result<bool, KvError>;
 
     /// Calls `each` for every key that begins with `prefix`, in the order of keys.
     ///

@@ -94,6 +94,15 @@ impl Kv for Sqlite {
         write().map_err(|source| fault("write", key, source))
     }
 
+    fn delete(&self, key: &str, expected: u64) -> Result<bool, KvError> {
+        let connection = self.connection();
+        let remove = || {
+            let mut delete = connection.prepare_cached("DELETE FROM kv WHERE key = ?1 AND revision = ?2")?;
+            delete.execute(params![key, expected.cast_signed()])
+        };
+        remove().map(|removed| removed > 0).map_err(|source| fault("delete", key, source))
+    }
+
     fn scan(&self, prefix: &str, each: &mut dyn FnMut(&str, Versioned)) -> Result<(), KvError> {
         let connection = self.connection();
         let mut read = || {
@@ -137,6 +146,9 @@ mod tests {
         let kv = Sqlite::open(&dir.path().join("fleet.db")).unwrap();
         let found = kv.get("node/a").unwrap().unwrap();
         assert_eq!((found.value.as_slice(), found.revision), (&b"2"[..], 2));
+        assert!(!kv.delete("node/a", 1).unwrap() && !kv.delete("node/x", 1).unwrap());
+        assert!(kv.delete("node/a", 2).unwrap());
+        assert_eq!(kv.get("node/a").unwrap(), None);
     }
 
     #[test]

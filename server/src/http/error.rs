@@ -25,6 +25,12 @@ pub enum Error {
     /// No token, or a wrong one.
     #[error("not authorised: {0}")]
     Unauthorized(&'static str),
+    /// Understood, and not for whoever asks.
+    #[error("forbidden: {0}")]
+    Forbidden(String),
+    /// Too often from one address; seconds to wait.
+    #[error("too many requests from this address; try again in {0} s")]
+    TooMany(u64),
     /// A body without Content-Length.
     #[error("a body must declare its Content-Length")]
     LengthRequired,
@@ -79,6 +85,8 @@ impl Error {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -123,6 +131,9 @@ impl IntoResponse for Error {
             }
             Self::Busy(_) => {
                 set(header::RETRY_AFTER, retry_after().into());
+            }
+            Self::TooMany(seconds) => {
+                set(header::RETRY_AFTER, seconds.into());
             }
             Self::Unauthorized(_) => {
                 set(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod error;
 pub mod lend;
 pub mod name;
+pub mod peer;
 pub mod pieces;
 pub mod request_body;
 pub mod route;
@@ -13,6 +14,7 @@ pub mod tail;
 pub use answer::Text;
 pub use error::Error;
 pub use name::{Name, Named};
+pub use peer::Peer;
 
 #[cfg(test)]
 pub(crate) mod tests {

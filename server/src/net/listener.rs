@@ -23,6 +23,7 @@ use super::guarded::Guarded;
 use super::limits::{BACKLOG, HEAD_MAX, HEADERS_MAX, Limits, SEND_BUFFER};
 use super::phase::Phase;
 use super::shed::Shed;
+use crate::http::Peer;
 use crate::http::answer::finish;
 use crate::http::error::{Chain, Refusal};
 use crate::http::route::Word;
@@ -177,7 +178,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 
 async fn respond(
     site: Site,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     peer: IpAddr,
     metrics: Arc<Metrics>,
     phase: Arc<Phase>,
@@ -185,6 +186,7 @@ async fn respond(
     let start = Instant::now();
     let method = request.method().clone();
     let path = request.uri().path().chars().take(LOGGED_PATH_MAX).collect();
+    request.extensions_mut().insert(Peer(peer));
     let Ok(mut response) = TowerToHyperService::new(site.routes).call(request).await;
     let status = response.status();
     finish(status, response.headers_mut());

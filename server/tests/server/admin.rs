@@ -9,13 +9,19 @@ use crate::support::client::{raw, request};
 use crate::support::publication::{Publication, one_image, pack};
 use crate::support::{Running, start};
 
-const CALLS: [(&str, &str); 6] = [
+const CALLS: [(&str, &str); 12] = [
     ("POST", "/v1/objects/missing"),
     ("PUT", "/v1/objects"),
     ("POST", "/v1/commit"),
     ("GET", "/v1/metadata"),
     ("GET", "/v1/nodes"),
     ("GET", "/v1/nodes/52-54-00-12-34-56"),
+    ("POST", "/v1/nodes/52-54-00-12-34-56/approve"),
+    ("POST", "/v1/nodes/52-54-00-12-34-56/revoke"),
+    ("POST", "/v1/nodes/52-54-00-12-34-56/forget"),
+    ("GET", "/v1/tokens"),
+    ("POST", "/v1/tokens/new"),
+    ("POST", "/v1/tokens/010203040506/revoke"),
 ];
 
 /// Files below a directory.

@@ -5,6 +5,7 @@ mod admin;
 mod boot;
 mod delivery;
 mod edge;
+mod identity;
 mod program;
 mod support;
 mod upkeep;
