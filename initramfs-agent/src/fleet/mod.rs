@@ -4,7 +4,9 @@
 //! what happens. Nothing that the server says counts without a signature.
 
 mod chunks;
+pub mod clock;
 pub mod fetch;
+pub mod floor;
 pub mod report;
 pub mod trusted;
 pub mod wish;

@@ -8,13 +8,11 @@ use image_format::document::DocumentError;
 use image_format::manifest::MANIFEST_MAX;
 use image_format::pin::{ASSIGNMENTS_MAX, ASSIGNMENTS_PATH, Assignments, PIN_MAX, Pin, pin_path};
 use image_format::record::TrustedText;
-use image_format::{Group, ImageName, Manifest, NodeId, Role, Sha256};
-use signing::{
-    Client, RefreshError, TargetInfo, TrustError, TrustedFiles, UnixTime, Value, find_target, refresh,
-};
+use image_format::{Group, ImageName, Manifest, NodeId, Sha256};
+use signing::{Client, RefreshError, TargetInfo, TrustError, TrustedFiles, UnixTime, find_target, refresh};
 
 use super::fetch::Server;
-use super::trusted;
+use super::{clock, floor, trusted};
 use crate::http::HttpError;
 
 /// The architecture that this agent is built for, in Debian's words.
@@ -22,9 +20,6 @@ const ARCH: &str = "amd64";
 
 /// The only hardware class that fits a node of which nothing more is known.
 const CLASS: &str = "generic";
-
-/// Target of the top-level role that carries the release floors.
-const FLOOR_TARGET: &str = "floor";
 
 /// What a node should run, verified.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +34,8 @@ pub struct Wish {
     pub manifest_bytes: Vec<u8>,
     /// Their digest: the image's identity.
     pub digest: Sha256,
+    /// When the image was made, as signed: no clock may say less from now on.
+    pub signed_time: Option<UnixTime>,
 }
 
 /// Why it is not known what this node should run.
@@ -88,6 +85,12 @@ pub enum WishError {
         path: String,
         /// What is wrong with it.
         source: DocumentError,
+    },
+    /// A verified target is no text, so it cannot be kept as such.
+    #[error("{path} is not UTF-8")]
+    NotText {
+        /// Target path.
+        path: String,
     },
     /// Nobody assigned the node.
     #[error("node {node} is in no group: assign it, or set a default group")]
@@ -231,8 +234,10 @@ impl Asked {
         }
         let manifest_bytes = target_bytes(server, &found, MANIFEST_MAX)?;
         let manifest = Manifest::parse(&manifest_bytes).map_err(document(&found.path))?;
-        check(&manifest, name, floor(client, &name.role))?;
-        Ok(Wish { group, manifest, manifest_bytes, digest: released, pin })
+        check(&manifest, name, floor::signed(client, &name.role))?;
+        let expires = client.timestamp().map(|timestamp| timestamp.expires);
+        let signed_time = expires.and_then(|expires| clock::bound(UnixTime(manifest.epoch), expires));
+        Ok(Wish { group, manifest, manifest_bytes, digest: released, pin, signed_time })
     }
 }
 
@@ -257,13 +262,6 @@ fn check(manifest: &Manifest, name: &ImageName, floor: u64) -> Result<(), WishEr
         return Err(WishError::BelowFloor { name: name.clone(), counter: manifest.counter, floor });
     }
     Ok(())
-}
-
-/// The signed floor of a role; 0 where none is signed.
-pub fn floor(client: &Client, role: &Role) -> u64 {
-    let custom = client.top_level_target(FLOOR_TARGET).and_then(|target| target.custom);
-    let floors = custom.as_ref().and_then(|custom| custom.get("bascule")?.get("floors"));
-    floors.and_then(|floors| floors.get(role.as_str())).and_then(Value::as_u64).unwrap_or(0)
 }
 
 fn refused(error: RefreshError<HttpError>) -> WishError {
@@ -297,7 +295,7 @@ fn target(
         return Ok(text.clone());
     }
     let bytes = target_bytes(server, found, max)?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let text = String::from_utf8(bytes).map_err(|_| WishError::NotText { path: found.path.clone() })?;
     *kept = Some(text.clone());
     Ok(text)
 }

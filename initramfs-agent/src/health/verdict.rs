@@ -2,10 +2,9 @@
 
 use anyhow::Context as _;
 use fleet_protocol::{Event, Health};
-use image_format::record::Record;
 
 use super::{System, Told};
-use crate::fleet::{trusted, wish};
+use crate::fleet::floor;
 use crate::say;
 
 /// All checks passed: the slot is confirmed, durably, before anyone is told.
@@ -18,7 +17,10 @@ pub(super) fn confirm(system: &mut System) -> anyhow::Result<Told> {
         let mut record = system.record.clone();
         record.state.confirm(slot)?;
         record.unfinished_boots = 0;
-        raise_floor(&mut record);
+        // Only now: an earlier floor would lock out the slot to fall back to.
+        if let Some((role, floor)) = floor::raise(&mut record) {
+            say!("health: images of role {role} below release counter {floor} are refused from now on");
+        }
         system.disk.save_record(&record).context("save the confirmation")?;
         system.record = record;
     }
@@ -34,18 +36,6 @@ pub(super) fn confirm(system: &mut System) -> anyhow::Result<Told> {
         health: Health::Healthy,
         message: format!("{name} is healthy in slot {slot}"),
     })
-}
-
-/// The floor rises only now: an earlier one would lock out the slot to fall back to. Metadata that do not verify raise nothing.
-fn raise_floor(record: &mut Record) {
-    let Some(role) = record.state.preferred_image().map(|image| image.name.role.clone()) else { return };
-    let client = record.trusted.as_ref().map(|text| signing::Client::offline(trusted::files(text)));
-    if let Some(Ok(client)) = client {
-        let floor = wish::floor(&client, &role);
-        if record.raise_floor(&role, floor) {
-            say!("health: images of role {role} below release counter {floor} are refused from now on");
-        }
-    }
 }
 
 /// Checks failed until the deadline: the reason is remembered, durably where that is possible. A trial ends with a restart,

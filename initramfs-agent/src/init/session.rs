@@ -1,12 +1,11 @@
 //! All that one boot knows: disk, record, server, wish.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use image_format::NodeId;
 use image_format::pin::Assignments;
 use image_format::record::{ImageRef, Record};
 use image_format::state::{Arrival, Wanted};
-use signing::UnixTime;
 
 use super::environment::Environment;
 use super::link::Link;
@@ -14,7 +13,7 @@ use super::storage::Storage;
 use crate::cmdline::BootSource;
 use crate::disk::{BootDisk, Survey};
 use crate::fleet::report::Running;
-use crate::fleet::{Reporter, Server, Wish, WishError, trusted, wish};
+use crate::fleet::{Reporter, Server, Wish, WishError, clock, trusted, wish};
 use crate::http::BaseUrl;
 use crate::modules::Loader;
 use crate::net::Mac;
@@ -126,7 +125,13 @@ impl<'e> Session<'e> {
         self.reporter = Some(Reporter::new(self.admin.clone(), node.clone()));
         let mut server = Server::new(delivery.clone(), until.saturating_duration_since(Instant::now()));
         let start = trusted::start(&self.environment.root_json, self.record.trusted.as_ref());
-        let refreshed = wish::ask(&mut server, start, self.record.trusted.as_ref(), &node, self.now());
+        let refreshed = wish::ask(
+            &mut server,
+            start,
+            self.record.trusted.as_ref(),
+            &node,
+            clock::now(self.record.newest_time()),
+        );
         let mut record = self.record.clone();
         record.node = Some(node);
         if refreshed.trusted.is_some() {
@@ -148,7 +153,9 @@ impl<'e> Session<'e> {
                     wish.manifest.name,
                     wish.digest.short()
                 );
-                record.saw_time(UnixTime(wish.manifest.epoch));
+                if let Some(time) = wish.signed_time {
+                    record.saw_time(time);
+                }
                 self.running.group = Some(wish.group.clone());
                 self.wish = Some(wish);
             }
@@ -172,20 +179,6 @@ impl<'e> Session<'e> {
     fn remembered_group(&self) -> Option<image_format::Group> {
         let text = self.record.trusted.as_ref()?.assignments.as_ref()?;
         Assignments::parse(text.as_bytes()).ok()?.group_of(&self.node()?).cloned()
-    }
-
-    /// The clock, unless it is behind what was signed before.
-    fn now(&self) -> UnixTime {
-        let clock =
-            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let clock = UnixTime(i64::try_from(clock).unwrap_or(i64::MAX));
-        match self.record.newest_time() {
-            Some(newest) if newest > clock => {
-                say!("clock: says {clock}, but {newest} was seen: using that");
-                newest
-            }
-            _ => clock,
-        }
     }
 
     /// Takes over a record, on the disk if there is one. What cannot be saved now is asked for again next time.

@@ -31,7 +31,7 @@ pub fn manifest(name: &str, counter: u64) -> Manifest {
 /// A repository with its keys.
 pub struct Repo {
     pub repository: Repository,
-    keys: RoleKeys,
+    pub keys: RoleKeys,
     /// The first root, as the initramfs embeds it.
     pub root: Vec<u8>,
     files: BTreeMap<String, Vec<u8>>,
@@ -103,7 +103,12 @@ impl Repo {
 
     /// Signs, and gives all files of the server by path.
     pub fn publish(&mut self) -> BTreeMap<String, Vec<u8>> {
-        let metadata = self.repository.write(&self.keys, now()).unwrap();
+        self.publish_at(now())
+    }
+
+    /// The same at another time.
+    pub fn publish_at(&mut self, now: UnixTime) -> BTreeMap<String, Vec<u8>> {
+        let metadata = self.repository.write(&self.keys, now).unwrap();
         self.keep(metadata);
         self.files.clone()
     }
@@ -132,7 +137,8 @@ impl HttpServer {
                         None => ("404 Not Found", &b"no such file\n"[..]),
                     };
                     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len());
-                    if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).is_err() {
+                    // In one piece: a head alone would wait for the client's delayed acknowledgement.
+                    if stream.write_all(&[head.as_bytes(), body].concat()).is_err() {
                         break;
                     }
                 }
