@@ -138,7 +138,7 @@ fn document(subject: &Subject<'_>, parts: &Parts) -> Document {
 fn image(subject: &Subject<'_>) -> Package {
     Package {
         version: Some(subject.name.version.to_string()),
-        purpose: Some("OPERATING-SYSTEM"),
+        purpose: Some("OPERATING_SYSTEM"),
         comment: Some(format!("dm-verity root hash {}", subject.root_hash)),
         ..Package::new(IMAGE, subject.name.role.as_str())
     }

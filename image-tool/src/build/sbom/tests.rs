@@ -68,6 +68,12 @@ fn the_document_has_what_spdx_requires() {
         assert!(ids.insert(id), "{id} twice");
         assert!(package["name"].is_string() && package["downloadLocation"].is_string(), "{package}");
         assert_eq!(package["filesAnalyzed"], false);
+        // The schema writes what the text of the specification writes with a hyphen.
+        let purpose = &package["primaryPackagePurpose"];
+        assert!(
+            purpose.is_null()
+                || ["OPERATING_SYSTEM", "APPLICATION", "SOURCE"].contains(&purpose.as_str().unwrap())
+        );
     }
     for relation in bill["relationships"].as_array().unwrap() {
         for end in ["spdxElementId", "relatedSpdxElement"] {

@@ -89,7 +89,7 @@ fn tokens_are_told_by_their_prefixes() {
         (format!("dop_v1_{}", "0123456789abcdef".repeat(4)), "DigitalOcean token"),
         (format!("sk-ant-api03-{a36}"), "API key"),
         (format!("Authorization: Bearer {a36}"), "HTTP credentials"),
-        (format!("eyJhbGciOiJI.eyJzdWIiOiIx.{a36}"), "JSON web token"),
+        (format!("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.{a36}"), "JSON web token"),
         (format!("bascule-join-1.ab12.{a36}.{}", "0".repeat(64)), "Bascule join token"),
         (format!("K10{}::server:{a36}", "0123456789abcdef".repeat(4)), "k3s token"),
         ("url = https://bob:hunter22@db.example/".into(), "password in a URL"),
