@@ -3,6 +3,7 @@
 //! One verb is one file below `verbs`.
 
 mod build;
+mod ceremony;
 mod change;
 mod chunks;
 mod cli;

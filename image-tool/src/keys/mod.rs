@@ -27,6 +27,6 @@ pub(crate) use self::command::CommandKey;
 pub(crate) use self::file::{KEY_MAX, Secrecy, load_public, load_secret, public_path, save, secrecy};
 pub(crate) use self::passphrase::{PassphraseArgs, Passphrases};
 pub(crate) use self::report::KeyReport;
-pub(crate) use self::ring::{KeyRing, Present, check_role, key_dir, rules, sign_here, signers};
+pub(crate) use self::ring::{KeyNames, KeyRing, Present, check_role, key_dir, rules, sign_here, signers};
 pub(crate) use self::role::KeyRole;
 pub(crate) use self::signer::{SignerConfig, from_agent};

@@ -23,6 +23,9 @@ pub(crate) struct KeyRing {
     passphrases: Arc<Passphrases>,
 }
 
+/// Names of keys for people: key id → `root-2`.
+pub(crate) type KeyNames = Vec<(KeyId, String)>;
+
 /// A key that can sign here, as far as can be told without opening it.
 #[derive(Debug)]
 pub(crate) struct Present {
@@ -112,6 +115,29 @@ impl KeyRing {
         bail!("role {role} is signed by key files only: expected {}", self.path(role).display())
     }
 
+    /// Whether keys of snapshot and timestamp are here, so that metadata can be made complete without a server.
+    pub(crate) fn completes(&self, model: &Model) -> anyhow::Result<bool> {
+        Ok(self.has_trusted(KeyRole::Snapshot, model)? && self.has_trusted(KeyRole::Timestamp, model)?)
+    }
+
+    /// Refuses when one of the two keys is here and the other is not: then it is missing, and not a server's.
+    pub(crate) fn refuse_half(&self, model: &Model) -> anyhow::Result<()> {
+        for (here, missing) in
+            [(KeyRole::Snapshot, KeyRole::Timestamp), (KeyRole::Timestamp, KeyRole::Snapshot)]
+        {
+            if self.has_trusted(here, model)? {
+                self.secret(missing, model)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn has_trusted(&self, role: KeyRole, model: &Model) -> anyhow::Result<bool> {
+        let trusted = signers(model, role);
+        let is_trusted = |present: Present| present.public.is_ok_and(|public| trusted.contains(&public.id()));
+        Ok(self.present(role)?.into_iter().any(is_trusted))
+    }
+
     /// What can sign for `role` here, for overviews; nothing is opened that asks for a passphrase.
     pub(crate) fn present(&self, role: KeyRole) -> anyhow::Result<Vec<Present>> {
         let file = |path: PathBuf| {
@@ -139,11 +165,13 @@ impl KeyRing {
         Ok(present)
     }
 
-    /// Names for keys whose secret is elsewhere: those of the public key files in `keys/`.
-    pub(crate) fn labels(&self) -> anyhow::Result<Vec<(KeyId, String)>> {
-        let files = self.named(|name| name.ends_with(".pub"))?;
+    /// Names of keys for people: those of the key files in `keys/`, private or public.
+    pub(crate) fn names(&self) -> anyhow::Result<KeyNames> {
+        let files = self.named(|name| name.ends_with(".pub") || name.ends_with(".pem"))?;
+        // What needs a passphrase has its name from the public half beside it; what is no key has none.
+        let open = |path: &PathBuf| secrecy(path).is_ok_and(|secrecy| secrecy != Secrecy::Encrypted);
         let known = |path: PathBuf| Some((load_public(&path, &self.passphrases).ok()?.id(), label(&path)?));
-        Ok(files.into_iter().filter_map(known).collect())
+        Ok(files.into_iter().filter(open).filter_map(known).collect())
     }
 
     fn named(&self, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<PathBuf>> {

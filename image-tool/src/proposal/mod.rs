@@ -35,7 +35,9 @@ use serde::{Deserialize, Serialize};
 use signing::UnixTime;
 use signing::repo::{Proposal, RoleName};
 
+pub(crate) use self::changes::RoleChange;
 pub(crate) use self::examine::Examined;
+pub(crate) use self::words::progress;
 use crate::fsutil::{PUBLIC, read_limited, write_atomic};
 
 /// Largest file read, in bytes: metadata of some ten thousand images.

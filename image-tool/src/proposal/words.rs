@@ -11,12 +11,9 @@ use super::Examined;
 use super::changes::{ContentChange, RoleChange, SignersChange, Turn};
 use crate::ui::style::{bad, dim, good, strong, warn};
 
-/// Names of keys, for people: key id → `root-2`.
-pub(crate) type KeyNames = [(KeyId, String)];
-
 impl Examined {
     /// Everything that would be signed, then what is lacking.
-    pub(crate) fn words(&self, names: &KeyNames) -> String {
+    pub(crate) fn words(&self, names: &[(KeyId, String)]) -> String {
         let base = self.base();
         let mut text = format!(
             "Proposal made {} on root {}, targets {}, releases {}, pins {}\n",
@@ -37,7 +34,7 @@ impl Examined {
 }
 
 /// `root: 1 of 2 signatures (root-1); still needed: one of root-2, root-3`.
-pub(crate) fn progress(progress: &[Progress], names: &KeyNames) -> String {
+pub(crate) fn progress(progress: &[Progress], names: &[(KeyId, String)]) -> String {
     let mut text = String::new();
     for Progress { role, needs } in progress {
         for need in needs {
@@ -54,7 +51,7 @@ pub(crate) fn progress(progress: &[Progress], names: &KeyNames) -> String {
     text
 }
 
-fn lacking(need: &Need, names: &KeyNames) -> String {
+fn lacking(need: &Need, names: &[(KeyId, String)]) -> String {
     let list = |keys: &[KeyId]| keys.iter().map(|key| name(key, names)).collect::<Vec<_>>().join(", ");
     let signed = if need.signed.is_empty() { String::new() } else { format!(" ({})", list(&need.signed)) };
     let count = format!("{} of {} signatures{signed}", need.signed.len(), need.threshold);
@@ -66,7 +63,7 @@ fn lacking(need: &Need, names: &KeyNames) -> String {
     format!("{}; still needed: {left} of {}", warn(count), list(&need.open))
 }
 
-fn role(change: &RoleChange, names: &KeyNames) -> String {
+fn role(change: &RoleChange, names: &[(KeyId, String)]) -> String {
     let RoleChange { role, version, expires, signers, content } = change;
     let number =
         |version: Option<u64>| version.map_or_else(|| "none".to_owned(), |version| version.to_string());
@@ -91,7 +88,7 @@ fn role(change: &RoleChange, names: &KeyNames) -> String {
     text
 }
 
-fn rules(change: &SignersChange, names: &KeyNames) -> String {
+fn rules(change: &SignersChange, names: &[(KeyId, String)]) -> String {
     let SignersChange { role, threshold, kept, added, removed } = change;
     let total = kept.len() + added.len();
     let now = format!("{} of {total} keys sign {role}", threshold.to.unwrap_or_default());
@@ -163,7 +160,7 @@ fn consent(disk: &DiskConsent) -> String {
 }
 
 /// A key's name, or the beginning of its id.
-fn name(key: &KeyId, names: &KeyNames) -> String {
+fn name(key: &KeyId, names: &[(KeyId, String)]) -> String {
     let short = key.as_str().get(..12).unwrap_or_default();
     match names.iter().find(|(known, _)| known == key) {
         Some((_, name)) => format!("{name} ({short})"),

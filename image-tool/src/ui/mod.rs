@@ -27,6 +27,11 @@ impl Ui {
         Self { json }
     }
 
+    /// Whether programs read.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints the result of a verb: `value` as JSON, or the text that `human` makes of it.
     pub(crate) fn show<T: Serialize>(
         &self,

@@ -55,7 +55,8 @@ struct Report {
     published: Option<String>,
 }
 
-fn disk_name(text: &str) -> Result<String, String> {
+/// A kernel name or serial number, without `/dev/`.
+pub(crate) fn disk_name(text: &str) -> Result<String, String> {
     let text = text.strip_prefix("/dev/").unwrap_or(text);
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+:-".contains(&byte);
     if (1..=128).contains(&text.len()) && text.bytes().all(plain) {
@@ -100,7 +101,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn refuse_below_floor(change: &Change, image: &Signed) -> anyhow::Result<()> {
+/// Refuses an image that nodes would refuse for its release counter.
+pub(crate) fn refuse_below_floor(change: &Change, image: &Signed) -> anyhow::Result<()> {
     let (role, counter) = (&image.name().role, image.manifest().counter);
     match change.view.floors.get(role) {
         Some(floor) if counter < *floor => bail!(

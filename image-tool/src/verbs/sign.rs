@@ -26,8 +26,9 @@ pub(crate) struct Args {
     images: Vec<ImageName>,
 }
 
+/// An image and what becomes of it.
 #[derive(Debug, Serialize)]
-struct Row {
+pub(crate) struct Row {
     image: ImageName,
     manifest: Sha256,
     counter: u64,
@@ -37,11 +38,18 @@ struct Row {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let mut change = Change::local(context)?;
+    let rows = stage(&mut change, &args.images)?;
+    change.finish()?;
+    context.ui.show(&rows, |rows| rows.iter().map(line).collect())
+}
+
+/// Lists the images that are built and not signed yet; what is said of each.
+pub(crate) fn stage(change: &mut Change, images: &[ImageName]) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for name in &args.images {
+    for name in images {
         let built = Built::load(&change.repo, &change.store, name)?;
-        let new = is_new(&change, &built)?;
-        refuse_twin(&change, &rows, &built)?;
+        let new = is_new(change, &built)?;
+        refuse_twin(change, &rows, &built)?;
         rows.push(Row {
             image: name.clone(),
             manifest: built.digest(),
@@ -52,8 +60,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             change.set(TargetKind::Image(name.clone()), built.into_bytes())?;
         }
     }
-    change.finish()?;
-    context.ui.show(&rows, |rows| rows.iter().map(line).collect())
+    Ok(rows)
 }
 
 /// Whether the build is to be signed; false if the very same is signed already.

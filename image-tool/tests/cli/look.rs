@@ -16,7 +16,7 @@ fn every_verb_once() {
             String::from_utf8_lossy(&output.stderr)
         );
     };
-    show(&["init"]);
+    show(&["init", "--single-key"]);
     show(&["list"]);
     let mut second = Fake::new("ha@2", 2, 120);
     place.build(&Fake::new("ha@1", 1, 100));

@@ -15,7 +15,7 @@ impl Place {
     /// An initialised repository.
     pub(crate) fn new() -> Self {
         let place = Self::empty();
-        place.ok(&["init"]);
+        place.ok(&["init", "--single-key"]);
         place
     }
 

@@ -12,7 +12,7 @@ fn with_server() -> (Place, Server) {
     let place = Place::empty();
     let server = Server::start(&place.path("published"));
     std::fs::write(place.path("token"), format!("{TOKEN}\n")).unwrap();
-    place.ok(&["init", "--remote", &server.url, "--token-file", "token"]);
+    place.ok(&["init", "--single-key", "--remote", &server.url, "--token-file", "token"]);
     place.signed(&Fake::new("ha@1", 1, 40));
     (place, server)
 }
@@ -91,7 +91,7 @@ fn a_killed_init_leaves_a_complete_repository_or_none() {
     let place = Place::empty();
     for step in 0..12u32 {
         let repo = place.path(&format!("repo-{step}"));
-        let args = ["init", "--repo", repo.to_str().unwrap()];
+        let args = ["init", "--single-key", "--repo", repo.to_str().unwrap()];
         let mut child = place.command(&args).stdout(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_micros(u64::from(step) * 1200));
         child.kill().unwrap();

@@ -82,7 +82,7 @@ impl<'v> Repo<'v> {
 
     /// `imgtool init`, with a server to publish to, or for the local store alone.
     pub fn init(&self, server: Option<&Server>) -> Result<()> {
-        let mut args = vec![OsString::from("init")];
+        let mut args = vec![OsString::from("init"), "--single-key".into()];
         if let Some(server) = server {
             args.extend(["--remote".into(), server.admin_url().into()]);
             args.extend(["--token-file".into(), server.token_file().into()]);

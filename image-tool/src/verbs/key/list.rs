@@ -69,12 +69,12 @@ fn of(role: KeyRole, model: &Model, ring: &KeyRing) -> anyhow::Result<Vec<Row>> 
         Row { role, keyid, label, place: Some(place), present: problem.is_none(), problem }
     };
     let mut rows: Vec<Row> = ring.present(role)?.into_iter().map(row).collect();
-    let labels = ring.labels()?;
+    let names = ring.names()?;
     for id in trusted {
         if rows.iter().any(|row| row.keyid.as_deref() == Some(id.as_str())) {
             continue;
         }
-        let label = labels.iter().find(|(known, _)| known == id).map(|(_, label)| label.clone());
+        let label = names.iter().find(|(known, _)| known == id).map(|(_, label)| label.clone());
         let (keyid, problem) = (Some(id.to_string()), Some("no key file".to_owned()));
         rows.push(Row { role, keyid, label, place: None, present: false, problem });
     }
