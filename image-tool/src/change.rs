@@ -1,12 +1,15 @@
 //! A signed change of the local store, and its way to where it is published.
 //!
 //! **Order.** First everything is asked that could be refused: the destination must be reachable, have every image that the
-//! metadata lists, and the very same metadata as this repository (it is brought up if it is behind). Then the change is signed in memory, committed *there*, and only
-//! then here. So a refusal there leaves both sides as they were, and two admins who sign at once cannot both believe that
-//! their file is version 12. When there is no answer, nobody knows what happened there: the change is kept here, and
-//! `imgtool publish` settles it (the same bytes again are no conflict). Killed between the two commits, the other side
-//! is ahead by a change that this repository's own keys have signed: the next command says so, and `imgtool pull`
-//! brings it.
+//! metadata lists, and metadata that this repository's follow from (it is brought up if it is behind). Then the change is signed
+//! in memory, committed *there*, on the condition that nobody else's came in between, and only then here. So a refusal there
+//! leaves both sides as they were, and two admins who sign at once cannot both believe that their file is version 12. When
+//! there is no answer, nobody knows what happened there: the change is kept here, and `imgtool publish` settles it (the same
+//! bytes again are no conflict). Killed between the two commits, the other side is ahead by a change that this repository's own
+//! keys have signed: the next command says so, and `imgtool pull` brings it.
+//!
+//! **Snapshot and timestamp** are signed here if their keys are here. If they are a server's, the change is completed there, and
+//! the result is taken over from there, verified as a node verifies it; a change that stays here waits ([`crate::pending`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +20,7 @@ use image_format::repository::{Repository, TargetFile, TargetKind, Upload, View}
 use image_format::store::Store;
 use image_format::{Group, Sha256};
 use signing::UnixTime;
-use signing::metadata::Target;
+use signing::metadata::{Target, file_name};
 use signing::online::{OnlineKeys, OnlineRole};
 use signing::repo::{Proposal, Repository as Model, Section};
 
@@ -25,8 +28,10 @@ use crate::clock;
 use crate::context::Context;
 use crate::destination::{Destination, NotCommitted, To};
 use crate::keys::{KeyRing, KeyRole, sign_here};
+use crate::pending;
 use crate::proposal::ProposalFile;
 use crate::publish::{Current, Plan};
+use crate::pull::take_over;
 use crate::repo::{Lock, Repo};
 use crate::similar::hint;
 
@@ -47,13 +52,16 @@ pub(crate) struct Change {
     pub(crate) store: Store,
     pub(crate) view: View,
     model: Model,
-    signed: Upload,
+    /// Documents that the change lists.
+    documents: BTreeMap<String, Vec<u8>>,
+    /// Signed elsewhere, in the place of edits.
+    adopted: Option<Proposal>,
     /// Roles whose metadata gets a new version.
     roles: BTreeSet<KeyRole>,
-    destination: Option<(Box<dyn Destination>, Names)>,
     keys: KeyRing,
-    /// What others have signed, see [`Change::adopt`].
-    adopted: Option<Proposal>,
+    /// Whether the keys of snapshot and timestamp are here.
+    completes: bool,
+    destination: Option<(Box<dyn Destination>, Names)>,
     _lock: Lock,
 }
 
@@ -64,18 +72,20 @@ impl Change {
         let lock = repo.lock()?;
         let store = repo.store()?;
         let (view, model) = (repo.view(&store)?, repo.model(&store)?);
-        let (signed, roles) = (Upload::default(), BTreeSet::new());
+        let (documents, roles) = (BTreeMap::new(), BTreeSet::new());
         let keys = repo.keys(&context.passphrases);
+        let completes = keys.completes(&model)?;
         Ok(Self {
             repo,
             store,
             view,
             model,
-            signed,
-            roles,
-            destination: None,
-            keys,
+            documents,
             adopted: None,
+            roles,
+            keys,
+            completes,
+            destination: None,
             _lock: lock,
         })
     }
@@ -92,27 +102,44 @@ impl Change {
             return Ok(change);
         }
         if let Some(destination) = push.to.open(&change.repo)? {
-            let names = destination.names().context("nothing was signed")?;
-            let plan = Plan::make(&Current::load(&change.store, &change.view)?, &names, destination.name());
-            let plan = plan.context("nothing was signed")?;
-            if let Some(image) = plan.new_images.first() {
-                bail!(
-                    "nothing was signed: {image} is signed here but not published at {}; run `imgtool publish {image}` first",
-                    destination.name()
-                );
+            let names = change.bring_up(destination.as_ref()).context("nothing was signed")?;
+            change.destination = Some((destination, names));
+        }
+        Ok(change)
+    }
+
+    /// Makes sure that both sides have the same; gives what is there then.
+    fn bring_up(&mut self, destination: &dyn Destination) -> anyhow::Result<Names> {
+        let names = destination.names()?;
+        refuse_incomplete(self.completes, &names, destination.name())?;
+        let current = Current::load(&self.repo, &self.store, &self.view)?;
+        let plan = Plan::make(&current, &names, destination.name())?;
+        if let Some(image) = plan.new_images.first() {
+            bail!(
+                "{image} is signed here but not published at {}; run `imgtool publish {image}` first",
+                destination.name()
+            );
+        }
+        if names.online {
+            if !plan.is_current {
+                destination.commit(&plan.upload)?;
             }
+            // Who completes here needs to know the newest versions.
+            if !plan.is_current || self.completes {
+                take_over(&self.repo, &self.store, destination, &plan.upload)?;
+                (self.view, self.model) = (self.repo.view(&self.store)?, self.repo.model(&self.store)?);
+            }
+        } else {
             // Names can be equal and the content not, when two signed the same versions. The other side compares, and is brought
             // up if it is behind; only on top of the very same metadata may anything be signed. What has expired cannot be
             // brought: then the renewed metadata comes first.
             let now = clock::now()?;
-            let expired = change.view.expiries.values().any(|expires| *expires <= now);
+            let expired = self.view.expiries.values().any(|expires| *expires <= now);
             if plan.is_current || !expired {
-                let committed = destination.commit(&plan.upload).map_err(anyhow::Error::from);
-                committed.context("nothing was signed")?;
+                destination.commit(&plan.upload)?;
             }
-            change.destination = Some((destination, names));
         }
-        Ok(change)
+        if plan.is_current { Ok(names) } else { destination.names() }
     }
 
     /// The groups that have a pin, for "did you mean".
@@ -142,21 +169,26 @@ impl Change {
         if proposal.is_empty() {
             bail!("nothing to propose: that is signed already");
         }
-        let mut documents = self.signed.targets;
+        if !self.repo.pending(&self.store)?.is_empty() {
+            bail!(
+                "nothing was proposed: there are signed changes that wait; `imgtool publish` brings them to the server first"
+            );
+        }
+        let mut documents = self.documents;
         for name in replaced(&self.repo.model(&self.store)?, &proposal) {
             let bytes = Repository::open(&self.store).read_target(&name);
             let bytes = bytes.with_context(|| format!("read {name}"))?;
             documents
                 .insert(name.clone(), bytes.with_context(|| format!("{name} is not in the local store"))?);
         }
-        let base = Current::load(&self.store, &self.view)?.files.metadata;
+        let base = Current::load(&self.repo, &self.store, &self.view)?.files.metadata;
         ProposalFile::new(base, &proposal, documents, now)
     }
 
     /// Takes a proposal that enough keys have signed in the place of edits, with the documents that it lists.
     pub(crate) fn adopt(&mut self, proposal: Proposal, documents: BTreeMap<String, Vec<u8>>) {
         self.roles.extend(proposal.roles().into_iter().map(KeyRole::from));
-        self.signed.targets.extend(documents);
+        self.documents.extend(documents);
         self.adopted = Some(proposal);
     }
 
@@ -167,7 +199,7 @@ impl Change {
         let length = bytes.len() as u64;
         let listed = self.model.set_target(section, &path, length, file.sha256.as_bytes(), None);
         listed.with_context(|| format!("sign {path}"))?;
-        self.signed.targets.insert(file.to_string(), bytes);
+        self.documents.insert(file.to_string(), bytes);
         self.roles.insert(section.into());
         Ok(())
     }
@@ -179,12 +211,14 @@ impl Change {
         self.roles.insert(section.into());
     }
 
-    /// Signs snapshot and timestamp anew, as every change does, and each other role whose metadata ends before `until`.
+    /// Signs anew each role whose metadata ends before `until`, and snapshot and timestamp, as every change does.
     pub(crate) fn renew(&mut self, until: UnixTime) {
-        self.roles.extend([KeyRole::Snapshot, KeyRole::Timestamp]);
         for role in KeyRole::ALL {
+            let is_moving = matches!(role, KeyRole::Snapshot | KeyRole::Timestamp);
             let expires = self.view.expiries.get(role.role().as_str());
-            if expires.is_some_and(|expires| *expires < until) {
+            if is_moving && self.completes {
+                self.roles.insert(role);
+            } else if !is_moving && expires.is_some_and(|expires| *expires < until) {
                 self.model.renew(role.role());
                 self.roles.insert(role);
             }
@@ -198,23 +232,28 @@ impl Change {
                 destination: self.destination.map(|(destination, _)| destination.name().to_owned()),
             });
         }
-        self.signed.metadata = self.sign().context("nothing was signed")?;
+        let signed = self.sign().context("nothing was signed")?;
         let Some((destination, names)) = self.destination.take() else {
-            self.commit_here().context("nothing was changed")?;
+            self.keep(signed).context("nothing was changed")?;
             return Ok(Done { destination: None });
         };
-        let name = destination.name();
-        let current = Current::load(&self.store, &self.view)?.followed_by(&self.signed);
-        let plan = Plan::make(&current, &names, name)?;
+        let name = destination.name().to_owned();
+        refuse_incomplete(self.completes, &names, &name).context("nothing was changed, here or there")?;
+        let current = Current::load(&self.repo, &self.store, &self.view)?.followed_by(&signed);
+        let plan = Plan::make(&current, &names, &name)?;
         match destination.commit(&plan.upload) {
             Ok(()) => {
-                self.commit_here()
-                    .with_context(|| format!("current at {name}, but not here; `imgtool pull` brings it"))?;
-                Ok(Done { destination: Some(name.to_owned()) })
+                let kept = if names.online {
+                    take_over(&self.repo, &self.store, destination.as_ref(), &plan.upload)
+                } else {
+                    self.keep(signed)
+                };
+                kept.with_context(|| format!("current at {name}, but not here; `imgtool pull` brings it"))?;
+                Ok(Done { destination: Some(name) })
             }
             Err(NotCommitted::Refused(error)) => Err(error.context("nothing was changed, here or there")),
             Err(NotCommitted::Unknown(error)) => {
-                self.commit_here()?;
+                self.keep(signed)?;
                 let what =
                     format!("signed here; not known whether {name} has it: `imgtool publish` makes sure");
                 Err(error.context(what))
@@ -222,12 +261,11 @@ impl Change {
         }
     }
 
-    fn commit_here(self) -> anyhow::Result<()> {
-        let committed = Repository::open(&self.store).commit(self.signed, clock::now()?);
-        committed.map(drop).with_context(|| format!("commit to {}", self.store.path().display()))
-    }
-
-    fn sign(&mut self) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    /// The files of the change: with snapshot and timestamp, if their keys are here.
+    fn sign(&mut self) -> anyhow::Result<Upload> {
+        if !self.completes {
+            self.keys.refuse_half(&self.model)?;
+        }
         let now = clock::now()?;
         let proposal = match self.adopted.take() {
             Some(proposal) => proposal,
@@ -237,15 +275,46 @@ impl Change {
                 proposal
             }
         };
-        let mut online = OnlineKeys::default();
-        for (role, name) in
-            [(KeyRole::Snapshot, OnlineRole::Snapshot), (KeyRole::Timestamp, OnlineRole::Timestamp)]
-        {
-            online.add(name, self.keys.secret(role, &self.model)?);
+        let mut signed = Upload { targets: std::mem::take(&mut self.documents), ..Upload::default() };
+        for (role, bytes) in proposal.files().context("sign metadata")? {
+            signed.metadata.insert(file_name(role.as_str(), proposal.version(role)), bytes);
         }
         self.model.accept(&proposal).context("sign metadata")?;
-        self.model.complete(&online, now).context("sign metadata")
+        // A new root may have given these keys to somebody else.
+        self.completes = self.keys.completes(&self.model)?;
+        if self.completes {
+            let mut online = OnlineKeys::default();
+            for (role, name) in
+                [(KeyRole::Snapshot, OnlineRole::Snapshot), (KeyRole::Timestamp, OnlineRole::Timestamp)]
+            {
+                online.add(name, self.keys.secret(role, &self.model)?);
+            }
+            // With what was waiting, if anything was.
+            signed.targets.extend(self.repo.pending(&self.store)?.files().targets);
+            signed.metadata = self.model.complete(&online, now).context("sign metadata")?;
+        }
+        Ok(signed)
     }
+
+    /// Makes the change what this repository says.
+    fn keep(self, signed: Upload) -> anyhow::Result<()> {
+        if !self.completes {
+            return pending::push(&self.repo.pending_dir(), &signed);
+        }
+        let committed = Repository::open(&self.store).commit(signed, clock::now()?);
+        committed.with_context(|| format!("commit to {}", self.store.path().display()))?;
+        pending::clear(&self.repo.pending_dir())
+    }
+}
+
+/// Without the keys of snapshot and timestamp, here or there, nothing can take effect.
+pub(crate) fn refuse_incomplete(completes: bool, there: &Names, destination: &str) -> anyhow::Result<()> {
+    if completes || there.online {
+        return Ok(());
+    }
+    bail!(
+        "{destination} does not sign snapshot and timestamp, and their keys are not here; publish to the server that has them, or bring them with `imgtool key import`"
+    )
 }
 
 /// Pins and assignments that `proposal` replaces or takes away, by file name: what they said is shown before anybody signs.

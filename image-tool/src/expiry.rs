@@ -8,9 +8,12 @@ use crate::ui::Ui;
 /// Days before the end when people are told.
 const WARN_DAYS: i64 = 7;
 
-/// Warns if anything in `view` has expired or will soon.
-pub(crate) fn warn(ui: &Ui, view: &View, now: UnixTime) {
-    let first = view.expiries.iter().min_by_key(|(_, expires)| **expires);
+/// Warns if anything in `view` has expired or will soon. `completes`: snapshot and timestamp are signed here; else a server signs
+/// them again and again, and what was last heard of them says nothing.
+pub(crate) fn warn(ui: &Ui, view: &View, completes: bool, now: UnixTime) {
+    let is_ours = |role: &str| completes || !matches!(role, "snapshot" | "timestamp");
+    let ours = view.expiries.iter().filter(|(role, _)| is_ours(role));
+    let first = ours.min_by_key(|(_, expires)| **expires);
     if let Some(text) = first.and_then(|(role, expires)| text(role, *expires, now)) {
         ui.warn(&text);
     }

@@ -144,13 +144,20 @@ fn same_name<T: PartialEq + ToString>(listed: &Listed, expected: &T, found: &T) 
 /// # Errors
 /// [`ContentError::Floors`] for another shape: a floor that is not understood must not count as none.
 pub fn floors(client: &Client) -> Result<BTreeMap<Role, u64>, ContentError> {
-    let Some(target) = client.top_level_target(FLOOR_TARGET) else { return Ok(BTreeMap::new()) };
+    let target = client.top_level_target(FLOOR_TARGET);
+    target.map_or(Ok(BTreeMap::new()), |target| read_floors(target.custom.as_ref()))
+}
+
+/// The floors in the `custom` of [`FLOOR_TARGET`].
+///
+/// # Errors
+/// As [`floors`].
+pub fn read_floors(custom: Option<&signing::Value>) -> Result<BTreeMap<Role, u64>, ContentError> {
     let error = || {
-        let found =
-            target.custom.as_ref().map(|custom| String::from_utf8_lossy(&custom.canonical()).into_owned());
+        let found = custom.map(|custom| String::from_utf8_lossy(&custom.canonical()).into_owned());
         ContentError::Floors { found: found.unwrap_or_default().chars().take(200).collect() }
     };
-    let floors = target.custom.as_ref().and_then(|custom| custom.get("bascule")?.get("floors")?.as_object());
+    let floors = custom.and_then(|custom| custom.get("bascule")?.get("floors")?.as_object());
     let floor = |(role, floor): (&String, &signing::Value)| Some((role.parse().ok()?, floor.as_u64()?));
     floors.ok_or_else(error)?.iter().map(|entry| floor(entry).ok_or_else(error)).collect()
 }

@@ -43,7 +43,7 @@ use signing::TrustedFiles;
 
 pub use self::commit::Committed;
 pub use self::error::{CommitError, ContentError, LoadError};
-pub use self::listing::{FLOOR_TARGET, floors};
+pub use self::listing::{FLOOR_TARGET, floors, read_floors};
 pub use self::names::{MetadataFile, TargetFile, TargetKind};
 pub use self::online::{Above, OnlineFault, OnlineSigner, Renewal};
 pub use self::view::{View, load_view};

@@ -11,6 +11,7 @@ use image_format::store::Store;
 
 use super::{CONFLICT_ADVICE, Destination, NotCommitted};
 use crate::clock;
+use crate::source::Source;
 
 /// A store that is written directly.
 #[derive(Debug)]
@@ -69,6 +70,10 @@ impl Destination for Directory {
         }
         batch.commit().with_context(what)?;
         Ok(stored)
+    }
+
+    fn source(&self) -> anyhow::Result<Source> {
+        Source::open(&self.name)
     }
 
     fn commit(&self, upload: &Upload) -> Result<(), NotCommitted> {

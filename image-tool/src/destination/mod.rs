@@ -15,12 +15,13 @@ pub(crate) use self::directory::Directory;
 pub(crate) use self::server::Server;
 use crate::fsutil::read_limited;
 use crate::repo::Repo;
+use crate::source::Source;
 
 /// Environment variable with the server's token.
 pub(crate) const TOKEN_VARIABLE: &str = "BASCULE_TOKEN";
 
 /// What helps when the other side has the same versions with other content.
-const CONFLICT_ADVICE: &str = "somebody else has signed the same versions: `imgtool pull --discard` takes theirs and gives up what was signed only here";
+pub(crate) const CONFLICT_ADVICE: &str = "somebody else has signed the same versions: `imgtool pull --discard` takes theirs and gives up what was signed only here";
 
 /// Longest token file read, in bytes.
 const TOKEN_MAX: u64 = 4096;
@@ -38,6 +39,9 @@ pub(crate) trait Destination: Sync {
 
     /// Stores objects; they are durable when this returns.
     fn put(&self, objects: &[(ObjectId, Vec<u8>)]) -> anyhow::Result<Stored>;
+
+    /// Where what it publishes can be read.
+    fn source(&self) -> anyhow::Result<Source>;
 
     /// Makes metadata and targets current: all of it, or nothing. Repeating what is current already is no error.
     fn commit(&self, upload: &Upload) -> Result<(), NotCommitted>;

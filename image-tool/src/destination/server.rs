@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use fleet_protocol::{Commit, Missing, MissingAnswer, Names, NodeView, Stored, publish};
+use fleet_protocol::{Missing, MissingAnswer, Names, NodeView, Stored, publish};
 use image_format::repository::Upload;
 use image_format::{NodeId, ObjectId};
 use serde::de::DeserializeOwned;
@@ -17,6 +17,8 @@ use ureq::{Agent, Body};
 
 use super::retry::{FIRST_TRIES, Failed, TRIES, retry};
 use super::{CONFLICT_ADVICE, Destination, NotCommitted, Token};
+use crate::pending::commit_of;
+use crate::source::Source;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the last byte sent to the first byte of the answer: the server makes everything durable in between.
@@ -211,6 +213,11 @@ impl Destination for Server {
         Ok(self.call(|| request().send(&pack))?)
     }
 
+    fn source(&self) -> anyhow::Result<Source> {
+        // The admin listener shows what is published, too.
+        Source::open(&self.base)
+    }
+
     fn commit(&self, upload: &Upload) -> Result<(), NotCommitted> {
         let json = commit_body(upload).map_err(NotCommitted::Refused)?;
         // What it answers is for programs that want to know; all that counts is that it agrees.
@@ -223,16 +230,7 @@ impl Destination for Server {
 }
 
 fn commit_body(upload: &Upload) -> anyhow::Result<Vec<u8>> {
-    let text = |(name, bytes): (&String, &Vec<u8>)| {
-        let text = String::from_utf8(bytes.clone());
-        Ok((name.clone(), text.with_context(|| format!("{name}: expected text"))?))
-    };
-    let commit = Commit {
-        metadata: upload.metadata.iter().map(text).collect::<anyhow::Result<_>>()?,
-        targets: upload.targets.iter().map(text).collect::<anyhow::Result<_>>()?,
-        base: upload.base.clone(),
-    };
-    serde_json::to_vec(&commit).context("write the commit")
+    serde_json::to_vec(&commit_of(upload)?).context("write the commit")
 }
 
 #[cfg(test)]

@@ -1,30 +1,34 @@
-//! What to send: pure comparison of names.
+//! What to send: pure comparison of names and digests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use fleet_protocol::Names;
+use fleet_protocol::publish::RoleFile;
 use image_format::repository::Upload;
 use image_format::{ImageName, Sha256};
 
+use super::current::{OFFLINE, is_moving, role_of, split};
 use super::{Current, manifest_file};
+use crate::destination::CONFLICT_ADVICE;
 
 /// What the other side lacks.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// Images whose manifest is not there.
     pub(crate) new_images: BTreeSet<ImageName>,
-    /// Metadata and targets to commit. Snapshot and timestamp are always among them, so that a history that forked under the
-    /// same version numbers is refused by the other side instead of being taken for equal.
+    /// Metadata and targets to commit, and what they replace. Snapshot and timestamp are among them if there are any, so that a
+    /// history that forked under the same version numbers is refused by the other side instead of being taken for equal.
     pub(crate) upload: Upload,
-    /// Whether the other side has all of it by name.
+    /// Whether the other side has all of it.
     pub(crate) is_current: bool,
 }
 
 impl Plan {
-    /// Compares. Refuses if the other side is ahead, or has other content under the name of an image.
+    /// Compares. Refuses if the other side is ahead, has another content under the name of an image, or metadata that
+    /// what is here does not follow from.
     pub(crate) fn make(current: &Current, there: &Names, destination: &str) -> anyhow::Result<Self> {
-        refuse_newer(current, &there.metadata, destination)?;
+        refuse_newer(current, there, destination)?;
         let metadata: BTreeSet<&str> = there.metadata.iter().map(String::as_str).collect();
         let targets: BTreeSet<&str> = there.targets.iter().map(String::as_str).collect();
         let mut new_images = BTreeSet::new();
@@ -34,24 +38,45 @@ impl Plan {
                 new_images.insert(name.clone());
             }
         }
-        let absent = |known: &BTreeSet<&str>, files: &BTreeMap<String, Vec<u8>>| {
-            let absent = files.iter().filter(|(name, _)| !known.contains(name.as_str()));
-            absent.map(|(name, bytes)| (name.clone(), bytes.clone())).collect::<BTreeMap<_, _>>()
+        // After the images: that one of them is another one says more.
+        refuse_fork(current, there, destination)?;
+        let is_lacking = |name: &str| match role_of(name) {
+            role if is_moving(role) => !metadata.contains(name),
+            // A file that is there by name may be the remains of a commit that was killed.
+            role if !there.current.is_empty() => {
+                let newest = there.current.get(role).map_or(0, |file| file.version);
+                split(name).is_none_or(|(version, _)| version > newest)
+            }
+            _ => !metadata.contains(name),
         };
+        let lacking = current.files.metadata.iter().filter(|(name, _)| is_lacking(name));
         let mut upload = Upload {
-            metadata: absent(&metadata, &current.files.metadata),
-            targets: absent(&targets, &current.files.targets),
+            metadata: lacking.map(|(name, bytes)| (name.clone(), bytes.clone())).collect(),
+            targets: current.files.targets.clone(),
             base: BTreeMap::new(),
         };
-        let is_current = upload.metadata.is_empty() && upload.targets.is_empty();
-        let moving = current
-            .files
-            .metadata
-            .iter()
-            .filter(|(name, _)| matches!(role_of(name), "snapshot" | "timestamp"));
+        upload.targets.retain(|name, _| !targets.contains(name.as_str()));
+        let is_current = if there.online && !there.current.is_empty() {
+            let behind = |role: &str| {
+                there.current.get(role).map(|file| file.version)
+                    < current.roles.get(role).map(|file| file.version)
+            };
+            !OFFLINE.into_iter().any(behind) && !behind("snapshot") && !behind("timestamp")
+        } else {
+            upload.metadata.is_empty() && upload.targets.is_empty()
+        };
+        upload.base = base(&upload, there);
+        let moving = current.files.metadata.iter().filter(|(name, _)| is_moving(role_of(name)));
         upload.metadata.extend(moving.map(|(name, bytes)| (name.clone(), bytes.clone())));
         Ok(Self { new_images, upload, is_current })
     }
+}
+
+/// What is there of the roles that are sent.
+fn base(upload: &Upload, there: &Names) -> BTreeMap<String, Sha256> {
+    let sent: BTreeSet<&str> = upload.metadata.keys().map(|name| role_of(name)).collect();
+    let replaced = there.current.iter().filter(|(role, _)| !is_moving(role) && sent.contains(role.as_str()));
+    replaced.map(|(role, file)| (role.clone(), file.sha256)).collect()
 }
 
 /// Whether `targets` has the manifest of this image.
@@ -59,31 +84,47 @@ pub(crate) fn is_listed(targets: &[String], name: &ImageName, digest: &Sha256) -
     targets.contains(&manifest_file(name, digest))
 }
 
-/// `12.pins.json` → (12, pins); `timestamp.json` has no version.
-fn split(name: &str) -> Option<(u64, &str)> {
-    let (version, rest) = name.split_once('.')?;
-    Some((version.parse().ok()?, rest.strip_suffix(".json")?))
-}
-
-fn role_of(name: &str) -> &str {
-    split(name).map_or_else(|| name.strip_suffix(".json").unwrap_or(name), |(_, role)| role)
-}
-
-fn refuse_newer(current: &Current, there: &[String], destination: &str) -> anyhow::Result<()> {
-    let mut here: BTreeMap<&str, u64> = BTreeMap::new();
-    for (version, role) in current.files.metadata.keys().filter_map(|name| split(name)) {
-        let newest = here.entry(role).or_default();
-        *newest = version.max(*newest);
+/// Newest versions there; those that a server signs itself do not count.
+fn newest(there: &Names) -> BTreeMap<&str, u64> {
+    let mut newest: BTreeMap<&str, u64> = BTreeMap::new();
+    let current = there.current.iter().map(|(role, file)| (file.version, role.as_str()));
+    let named = there.metadata.iter().filter_map(|name| split(name)).filter(|_| there.current.is_empty());
+    for (version, role) in current.chain(named) {
+        let known = newest.entry(role).or_default();
+        *known = version.max(*known);
     }
-    let newer = there
-        .iter()
-        .filter_map(|name| split(name))
-        .find(|(version, role)| here.get(role).is_some_and(|newest| newest < version));
-    if let Some((version, role)) = newer {
+    newest.retain(|role, _| !(there.online && is_moving(role)));
+    newest
+}
+
+fn refuse_newer(current: &Current, there: &Names, destination: &str) -> anyhow::Result<()> {
+    let here = |role: &str| current.roles.get(role).map(|file| file.version);
+    let newer =
+        newest(there).into_iter().find(|(role, version)| here(role).is_some_and(|newest| newest < *version));
+    if let Some((role, version)) = newer {
         bail!(
             "{destination} has newer metadata than this repository: {role} is at version {version} there, {} here; either somebody else signed in between (bring it here with `imgtool pull`, then try again), or it belongs to a repository with another root of trust",
-            here[role]
+            here(role).unwrap_or_default()
         );
+    }
+    Ok(())
+}
+
+/// What is there must be one of the versions that were here: else somebody else's change would vanish under ours.
+fn refuse_fork(current: &Current, there: &Names, destination: &str) -> anyhow::Result<()> {
+    for role in OFFLINE {
+        let Some(RoleFile { version, sha256 }) = there.current.get(role) else { continue };
+        match current.history.get(&format!("{version}.{role}.json")) {
+            Some(known) if known == sha256 => {}
+            Some(_) => bail!(
+                "conflict: {destination} has other {role} metadata of version {version} than this repository; {CONFLICT_ADVICE}"
+            ),
+            // A copy that is brought up now and then may have been skipped here.
+            None if !there.online => {}
+            None => bail!(
+                "conflict: {destination} has {role} metadata of version {version}, which this repository never had; {CONFLICT_ADVICE}"
+            ),
+        }
     }
     Ok(())
 }
@@ -109,8 +150,19 @@ mod tests {
     use super::*;
 
     fn current(files: &[&str]) -> Current {
-        let metadata = files.iter().map(|name| ((*name).to_owned(), b"{}".to_vec())).collect();
-        Current { files: Upload { metadata, ..Upload::default() }, images: BTreeMap::new() }
+        let metadata: BTreeMap<_, _> =
+            files.iter().map(|name| ((*name).to_owned(), name.as_bytes().to_vec())).collect();
+        let mut current = Current {
+            files: Upload::default(),
+            images: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            history: BTreeMap::new(),
+        };
+        for name in files {
+            let (version, role) = split(name).unwrap_or((1, "timestamp"));
+            current.roles.insert(role.to_owned(), RoleFile { version, sha256: Sha256::of(name.as_bytes()) });
+        }
+        current.followed_by(&Upload { metadata, ..Upload::default() })
     }
 
     fn there(files: &[&str]) -> Names {

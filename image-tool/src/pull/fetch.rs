@@ -17,6 +17,8 @@ use crate::source::Source;
 pub(crate) struct Fetched {
     /// Metadata and targets.
     pub(crate) upload: Upload,
+    /// Version and digest of each role.
+    pub(crate) roles: BTreeMap<String, (u64, Sha256)>,
     /// Images that are not among the known ones.
     pub(crate) images: BTreeMap<ImageName, Manifest>,
 }
@@ -67,7 +69,18 @@ pub(crate) fn fetch(
             images.insert(image, Manifest::parse(bytes).with_context(|| name.clone())?);
         }
     }
-    Ok(Fetched { upload, images })
+    Ok(Fetched { roles: roles(&client), upload, images })
+}
+
+fn roles(client: &Client) -> BTreeMap<String, (u64, Sha256)> {
+    let TrustedFiles { root, targets, delegated, .. } = client.trusted();
+    let mut roles = BTreeMap::from([("root".to_owned(), (client.root().version, Sha256::of(root)))]);
+    let delegated = delegated.iter().map(|(role, bytes)| (role.as_str(), bytes));
+    for (role, bytes) in delegated.chain(targets.iter().map(|bytes| ("targets", bytes))) {
+        let content = client.role(role);
+        roles.extend(content.map(|content| (role.to_owned(), (content.version, Sha256::of(bytes)))));
+    }
+    roles
 }
 
 /// Reads the listed documents, from here if they are here, else from there.

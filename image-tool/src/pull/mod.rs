@@ -6,7 +6,9 @@
 mod fetch;
 mod objects;
 mod replace;
+mod take_over;
 
 pub(crate) use self::fetch::fetch;
 pub(crate) use self::objects::fetch_objects;
 pub(crate) use self::replace::replace;
+pub(crate) use self::take_over::{take_over, trusted};

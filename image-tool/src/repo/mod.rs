@@ -5,6 +5,7 @@
 //! root.json        the initial trusted root, which the initramfs embeds
 //! keys/ROLE.pem    PKCS#8 PEM, mode 0600, also as keys/ROLE-*.pem; public halves beside as .pub
 //! store/           a store directory; the local truth: signing happens here first
+//! pending/         signed changes that no snapshot lists yet, because a server signs those
 //! builds/NAME/     manifest.json, build.json: built
 //! cache/           archives of root trees; may be removed at any time between builds
 //! ```
@@ -22,10 +23,13 @@ use anyhow::{Context as _, bail};
 use image_format::ImageName;
 use image_format::repository::{Repository, View, load_view};
 use image_format::store::Store;
-use signing::repo::{Lifetimes, Repository as Model};
+use signing::limits::ROOT_MAX_LEN;
+use signing::repo::{Lifetimes, Repository as Model, RoleKeys};
 
 use self::config::Config;
+use crate::fsutil::read_limited;
 use crate::keys::{KeyRing, Passphrases};
+use crate::pending::{self, Pending};
 
 /// An existing repository directory.
 #[derive(Debug)]
@@ -126,17 +130,75 @@ impl Repo {
         }
     }
 
-    /// The signed metadata of the local store, verified, to be changed.
-    pub(crate) fn model(&self, store: &Store) -> anyhow::Result<Model> {
-        let what = || format!("load metadata of {}", self.store_dir().display());
-        let files = Repository::open(store).trusted().with_context(what)?;
-        let files = files.with_context(|| format!("{}: there is none", what()))?;
-        Model::load(files, Lifetimes::default()).with_context(what)
+    /// Where signed changes wait for a server that signs snapshot and timestamp.
+    pub(crate) fn pending_dir(&self) -> PathBuf {
+        self.dir.join("pending")
     }
 
-    /// What the local store's metadata says, verified.
+    /// The signed changes that wait, and those that are settled and were not removed yet.
+    pub(crate) fn pending_as_kept(&self) -> anyhow::Result<Pending> {
+        Pending::load(&self.pending_dir())
+    }
+
+    /// The signed changes that wait.
+    pub(crate) fn pending(&self, store: &Store) -> anyhow::Result<Pending> {
+        self.waiting(load_view(store).with_context(|| self.loading())?.as_ref())
+    }
+
+    /// The signed metadata of the local store and the changes that wait, verified, to be changed.
+    pub(crate) fn model(&self, store: &Store) -> anyhow::Result<Model> {
+        self.accepted(store, &self.pending(store)?)
+    }
+
+    /// What the local store's metadata and the changes that wait say, verified.
     pub(crate) fn view(&self, store: &Store) -> anyhow::Result<View> {
-        let what = || format!("load metadata of {}", self.store_dir().display());
-        load_view(store).with_context(what)?.with_context(|| format!("{}: there is none", what()))
+        let base = load_view(store).with_context(|| self.loading())?;
+        let waiting = self.waiting(base.as_ref())?;
+        match base {
+            Some(base) if waiting.is_empty() => Ok(base),
+            base => pending::view(base, &self.accepted(store, &waiting)?, &waiting, store)
+                .context("read the signed changes that wait"),
+        }
+    }
+
+    fn waiting(&self, base: Option<&View>) -> anyhow::Result<Pending> {
+        let waiting = self.pending_as_kept()?;
+        Ok(waiting.unsettled(|role| {
+            base.and_then(|base| Some((*base.versions.get(role)?, *base.digests.get(role)?)))
+        }))
+    }
+
+    fn accepted(&self, store: &Store, waiting: &Pending) -> anyhow::Result<Model> {
+        let files = Repository::open(store).trusted().with_context(|| self.loading())?;
+        let mut model = match files {
+            Some(files) => Model::load(files, Lifetimes::default()).with_context(|| self.loading())?,
+            None if waiting.is_empty() => bail!("{}: there is none", self.loading()),
+            None => {
+                // Never completed: the first change that waits brings everything, and must bring the root that nodes embed.
+                let root = read_limited(&self.root_json(), ROOT_MAX_LEN)?;
+                if waiting.files().metadata.get("1.root.json") != Some(&root) {
+                    bail!(
+                        "{}: expected the root of {}",
+                        self.pending_dir().display(),
+                        self.root_json().display()
+                    );
+                }
+                Model::create(&RoleKeys::default(), Lifetimes::default())
+            }
+        };
+        for proposal in waiting.proposals()? {
+            let what = || {
+                format!(
+                    "{}: signed on another state than the local store has; `imgtool pull --discard` gives it up",
+                    self.pending_dir().display()
+                )
+            };
+            model.accept(&proposal).with_context(what)?;
+        }
+        Ok(model)
+    }
+
+    fn loading(&self) -> String {
+        format!("load metadata of {}", self.store_dir().display())
     }
 }

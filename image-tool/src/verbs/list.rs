@@ -76,7 +76,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     }
     rows.sort_by(|a, b| (&a.image.role, a.counter, &a.image).cmp(&(&b.image.role, b.counter, &b.image)));
     context.ui.show(&rows, |rows| text(rows))?;
-    expiry::warn(&context.ui, &view, clock::now()?);
+    let completes = repo.keys(&context.passphrases).completes(&repo.model(&store)?)?;
+    expiry::warn(&context.ui, &view, completes, clock::now()?);
     Ok(())
 }
 

@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
+use fleet_protocol::Names;
 use image_format::{ImageName, ObjectId, Sha256};
 use serde::Serialize;
 
+use crate::change::refuse_incomplete;
 use crate::clock;
 use crate::context::Context;
 use crate::destination::{Destination, To};
 use crate::expiry;
 use crate::publish::{Current, Plan, objects_of, upload};
+use crate::pull::take_over;
 use crate::repo::Repo;
 use crate::stage::Signed;
 use crate::ui::size::{bytes, count, plural};
@@ -75,13 +78,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     )?;
     let destination = destination.as_ref();
     let store = repo.store()?;
-    let (current, images) = {
+    let keys = repo.keys(&context.passphrases);
+    let (current, images, completes) = {
         let _lock = repo.lock()?;
         let view = repo.view(&store)?;
-        expiry::warn(&context.ui, &view, clock::now()?);
-        (Current::load(&store, &view)?, selected(args, &repo, &view)?)
+        let completes = keys.completes(&repo.model(&store)?)?;
+        expiry::warn(&context.ui, &view, completes, clock::now()?);
+        (Current::load(&repo, &store, &view)?, selected(args, &repo, &view)?, completes)
     };
     let there = destination.names()?;
+    refuse_incomplete(completes, &there, destination.name())?;
     let plan = Plan::make(&current, &there, destination.name())?;
     refuse_unnamed(&plan, &images, args)?;
 
@@ -100,7 +106,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     }
     let is_current = plan.is_current;
     let sent_files = if is_current { 0 } else { plan.upload.metadata.len() + plan.upload.targets.len() };
-    commit(destination, &plan)?;
+    commit(destination, &plan, &there)?;
+    if there.online {
+        let _lock = repo.lock()?;
+        let taken = take_over(&repo, &store, destination, &plan.upload);
+        taken.with_context(|| format!("published to {}, but not taken over", destination.name()))?;
+    }
     let row = |image: &Signed| Row {
         image: image.name().clone(),
         manifest: image.digest(),
@@ -119,8 +130,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     context.ui.show(&report, text)
 }
 
-/// The commit is sent even if nothing seems new: see [`Plan::upload`].
-fn commit(destination: &dyn Destination, plan: &Plan) -> anyhow::Result<()> {
+/// The commit is sent even if nothing seems new: see [`Plan::upload`]. The server that signs by itself says what it has.
+fn commit(destination: &dyn Destination, plan: &Plan, there: &Names) -> anyhow::Result<()> {
+    if there.online && plan.is_current {
+        return Ok(());
+    }
     let advice =
         "the objects are there, the metadata was not taken; it can be tried again by the same command";
     destination.commit(&plan.upload).map_err(anyhow::Error::from).context(advice)

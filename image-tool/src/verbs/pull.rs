@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, bail};
 use image_format::ImageName;
-use image_format::repository::Repository;
+use image_format::repository::{Repository, load_view};
 use image_format::store::Store;
 use serde::Serialize;
 use signing::TrustedFiles;
@@ -13,7 +13,8 @@ use signing::limits::ROOT_MAX_LEN;
 use crate::clock;
 use crate::context::Context;
 use crate::fsutil::read_limited;
-use crate::pull::{fetch, fetch_objects, replace};
+use crate::pending::{self, Standing};
+use crate::pull::{fetch, fetch_objects, replace, trusted};
 use crate::repo::Repo;
 use crate::source::Source;
 use crate::ui::size::plural;
@@ -21,6 +22,7 @@ use crate::ui::style::strong;
 
 const EXAMPLES: &str = "\
 Examples:
+  imgtool pull                                    from the `remote` of bascule.toml
   imgtool pull --from http://boot.example:7080    a server's delivery listener
   imgtool pull --from /srv/bascule                a store directory
   imgtool pull --from /srv/bascule --discard      give up what was signed here and nowhere else";
@@ -31,7 +33,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Delivery listener (http://HOST:7080) or store directory [default: `remote` of bascule.toml, if it is a directory]
+    /// Server (either listener: http://HOST:7080, http://HOST:7081) or store directory [default: `remote` of bascule.toml]
     #[arg(long, value_name = "URL|DIR")]
     from: Option<String>,
 
@@ -57,9 +59,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let _lock = repo.lock()?;
     let store = repo.store()?;
     let now = clock::now()?;
+    let waiting = repo.pending_as_kept()?;
     let (trusted, known) = start(&repo, &store, args.discard)?;
     let fetched = fetch(trusted, &store, &known, &source, now);
     let fetched = fetched.with_context(|| format!("pull from {}", source.name()))?;
+    let standing = waiting.standing(|role| fetched.roles.get(role).copied());
+    if standing == Standing::Stale && !args.discard {
+        bail!(
+            "{} has metadata that the changes signed here do not follow; `imgtool pull --discard` takes theirs and gives up what was signed only here",
+            source.name()
+        );
+    }
     let mut report = Report {
         from: source.name(),
         changed: false,
@@ -79,14 +89,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     } else {
         Repository::open(&store).commit(fetched.upload, now).context("commit to the local store")?.changed
     };
+    if args.discard || standing == Standing::Settled {
+        report.changed |= args.discard && !waiting.is_empty();
+        pending::clear(&repo.pending_dir())?;
+    }
     context.ui.show(&report, text)
 }
 
 fn open(args: &Args, repo: &Repo) -> anyhow::Result<Source> {
-    match (&args.from, &repo.config().remote) {
-        (Some(from), _) => Source::open(from),
-        (None, Some(remote)) if !remote.contains("://") => Source::open(remote),
-        _ => bail!("name the server's delivery listener with --from http://HOST:7080, or a store directory"),
+    match args.from.as_ref().or(repo.config().remote.as_ref()) {
+        Some(from) => Source::open(from),
+        None => bail!(
+            "no place to pull from is known: name a server or a store directory with --from, or set `remote` in bascule.toml"
+        ),
     }
 }
 
@@ -96,9 +111,8 @@ fn start(repo: &Repo, store: &Store, discard: bool) -> anyhow::Result<(TrustedFi
         let root = read_limited(&repo.root_json(), ROOT_MAX_LEN)?;
         return Ok((TrustedFiles::from_root(root), BTreeSet::new()));
     }
-    let trusted = Repository::open(store).trusted().context("read signed metadata")?;
-    let known = repo.view(store)?.images.into_keys().collect();
-    Ok((trusted.context("read signed metadata: there is none")?, known))
+    let known = load_view(store).context("read signed metadata")?;
+    Ok((trusted(repo, store)?, known.map(|view| view.images.into_keys().collect()).unwrap_or_default()))
 }
 
 fn text(report: &Report) -> String {

@@ -13,7 +13,7 @@ fn two() -> (Place, Place, Server) {
     let server = Server::start(&place.path("published"));
     let token = place.path("token");
     std::fs::write(&token, TOKEN).unwrap();
-    place.ok(&["init", "--remote", &server.url, "--token-file", token.to_str().unwrap()]);
+    place.ok(&["init", "--single-key", "--remote", &server.url, "--token-file", token.to_str().unwrap()]);
     place.signed(&Fake::new("ha@1", 1, 10));
     place.ok(&["publish"]);
     let other = Place::empty();
@@ -31,8 +31,8 @@ fn who_is_behind_is_told_to_pull_and_can() {
     let error = other.refused(&["pin", "web", "ha@1"]);
     says(&error, &["nothing was signed", "newer metadata", "imgtool pull"]);
     assert_eq!(snapshot(&other.repo()), before);
-    says(&other.refused(&["pull"]), &["--from"]);
-    let pulled = other.json(&["pull", "--from", &place.store()]);
+    // From the `remote` of the settings.
+    let pulled = other.json(&["pull"]);
     assert_eq!((pulled["changed"].as_bool(), pulled["new_images"][0].as_str()), (Some(true), Some("ha@2")));
     other.ok(&["verify", "--all"]);
     assert_eq!(other.json(&["pull", "--from", &place.store()])["changed"], false);

@@ -1,4 +1,4 @@
-//! A tiny admin listener: a store directory behind HTTP, with faults on demand.
+//! A tiny admin listener: a store directory behind HTTP, with faults on demand, and on demand with keys of its own.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,11 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use fleet_protocol::publish::{OnlineKey, OnlineKeyList, RoleFile};
 use fleet_protocol::{Commit, Missing, MissingAnswer, Names, Stored};
 use image_format::ObjectId;
-use image_format::repository::{Repository, Upload};
+use image_format::repository::{
+    Above, CommitError, Committed, OnlineFault, OnlineSigner, Renewal, Repository, Upload, load_view,
+};
 use image_format::store::Store;
-use signing::UnixTime;
+use signing::online::{OnlineKeys, OnlineLifetimes, OnlineRole, Versions};
+use signing::{TrustedFiles, UnixTime};
 
 pub(crate) const TOKEN: &str = "right-token";
 
@@ -34,7 +38,33 @@ type Seen = (String, String, usize);
 /// The server; it ends with the process.
 pub(crate) struct Fake {
     pub(crate) url: String,
+    store: Arc<Store>,
     shared: Arc<Mutex<Shared>>,
+}
+
+/// Signs snapshots and timestamps.
+struct Signer<'k>(&'k OnlineKeys);
+
+const LIFETIMES: OnlineLifetimes = OnlineLifetimes { snapshot: 7 * 86_400, timestamp: 86_400 };
+
+impl OnlineSigner for Signer<'_> {
+    fn complete(
+        &self,
+        files: &TrustedFiles,
+        above: Above,
+        now: UnixTime,
+    ) -> Result<TrustedFiles, OnlineFault> {
+        let above = Versions { snapshot: above.snapshot, timestamp: above.timestamp };
+        self.0
+            .complete(files, above, LIFETIMES, now)
+            .map_err(|error| OnlineFault::NotListed(error.to_string()))
+    }
+
+    fn renew_timestamp(&self, files: &TrustedFiles, now: UnixTime) -> Result<TrustedFiles, OnlineFault> {
+        self.0
+            .renew_timestamp(files, LIFETIMES, now)
+            .map_err(|error| OnlineFault::NotListed(error.to_string()))
+    }
 }
 
 #[derive(Default)]
@@ -42,6 +72,8 @@ struct Shared {
     /// Faults for the next requests to a path.
     faults: Vec<(&'static str, Fault)>,
     seen: Vec<Seen>,
+    /// It signs snapshot and timestamp.
+    keys: Option<Arc<OnlineKeys>>,
 }
 
 impl Fake {
@@ -51,14 +83,35 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Mutex::new(Shared::default()));
-        let served = shared.clone();
+        let (served, content) = (shared.clone(), store.clone());
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (store, shared) = (store.clone(), served.clone());
+                let (store, shared) = (content.clone(), served.clone());
                 thread::spawn(move || serve(&stream.unwrap(), &store, &shared));
             }
         });
-        Self { url, shared }
+        Self { url, store, shared }
+    }
+
+    /// From now on it signs snapshot and timestamp. Returns what `imgserver keys show --json` prints.
+    pub(crate) fn sign(&self) -> String {
+        let keys = OnlineKeys::generate().unwrap();
+        let list = OnlineRole::ALL.into_iter().flat_map(|role| {
+            keys.public(role).into_iter().map(move |key| OnlineKey {
+                role: role.as_str().to_owned(),
+                keyid: key.id().to_string(),
+                public_pem: key.to_pem().unwrap(),
+            })
+        });
+        let list = OnlineKeyList { keys: list.collect() };
+        self.shared.lock().unwrap().keys = Some(Arc::new(keys));
+        serde_json::to_string(&list).unwrap()
+    }
+
+    /// Signs anew, as the server does on time.
+    pub(crate) fn resign(&self, renewal: Renewal) {
+        let keys = self.shared.lock().unwrap().keys.clone().unwrap();
+        Repository::open(&self.store).resign(renewal, &Signer(&keys), now()).unwrap();
     }
 
     /// The next request to `path` meets this fault.
@@ -83,27 +136,31 @@ fn serve(stream: &TcpStream, store: &Store, shared: &Mutex<Shared>) {
             position.map(|position| shared.faults.remove(position).1)
         };
         let (status, extra, answer) = match fault {
-            Some(Fault::Busy) => (503, "Retry-After: 0\r\n", "busy".to_owned()),
+            Some(Fault::Busy) => (503, "Retry-After: 0\r\n", b"busy".to_vec()),
             Some(Fault::Status(status, text)) => {
-                (status, "", serde_json::json!({ "error": text }).to_string())
+                (status, "", serde_json::json!({ "error": text }).to_string().into_bytes())
             }
             Some(Fault::Hangup { after_work }) => {
                 if after_work {
-                    work(store, &method, &path, &body);
+                    work(store, shared, &method, &path, &body);
                 }
                 return;
             }
+            None | Some(Fault::Pass) if method == "GET" && file(store, &path).is_some() => {
+                (200, "", file(store, &path).unwrap())
+            }
+            None | Some(Fault::Pass) if path.starts_with("/metadata/") => (404, "", Vec::new()),
             None | Some(Fault::Pass) if token.as_deref() != Some(TOKEN) => {
-                (401, "", r#"{"error":"wrong token"}"#.to_owned())
+                (401, "", br#"{"error":"wrong token"}"#.to_vec())
             }
             None | Some(Fault::Pass) => {
-                let (status, answer) = work(store, &method, &path, &body);
-                (status, "", answer)
+                let (status, answer) = work(store, shared, &method, &path, &body);
+                (status, "", answer.into_bytes())
             }
         };
         let head = format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n{extra}\r\n", answer.len());
         let mut out = stream;
-        if out.write_all(format!("{head}{answer}").as_bytes()).is_err() {
+        if out.write_all(&[head.as_bytes(), &answer].concat()).is_err() {
             return;
         }
     }
@@ -130,14 +187,51 @@ fn request(reader: &mut BufReader<&TcpStream>) -> Option<(String, String, Option
     Some((method, path, token, body))
 }
 
-fn work(store: &Store, method: &str, path: &str, body: &[u8]) -> (u16, String) {
+/// What everybody may read.
+fn file(store: &Store, path: &str) -> Option<Vec<u8>> {
     let repository = Repository::open(store);
+    if let Some(name) = path.strip_prefix("/metadata/") {
+        return repository.read_metadata(name).unwrap();
+    }
+    if let Some(id) = path.strip_prefix("/objects/") {
+        return Some(store.read(id.parse().unwrap(), 1 << 30).unwrap());
+    }
+    repository.read_target(path.strip_prefix("/targets/")?).unwrap()
+}
+
+fn now() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    UnixTime(since.as_secs() as i64)
+}
+
+fn publish(
+    repository: &Repository<'_>,
+    keys: Option<&OnlineKeys>,
+    upload: Upload,
+) -> Result<Committed, CommitError> {
+    match keys {
+        Some(keys) => repository.commit_online(upload, &Signer(keys), now()),
+        None => repository.commit(upload, now()),
+    }
+}
+
+fn work(store: &Store, shared: &Mutex<Shared>, method: &str, path: &str, body: &[u8]) -> (u16, String) {
+    let repository = Repository::open(store);
+    let keys = shared.lock().unwrap().keys.clone();
     match (method, path) {
         ("GET", "/v1/metadata") => {
+            let view = load_view(store).unwrap();
+            let current = view.iter().flat_map(|view| {
+                let file = |(role, version): (&String, &u64)| {
+                    (role.clone(), RoleFile { version: *version, sha256: view.digests[role] })
+                };
+                view.versions.iter().map(file)
+            });
             let names = Names {
+                online: keys.is_some(),
+                current: current.collect(),
                 metadata: repository.metadata_names().unwrap(),
                 targets: repository.target_names().unwrap(),
-                ..Names::default()
             };
             (200, serde_json::to_string(&names).unwrap())
         }
@@ -166,8 +260,7 @@ fn work(store: &Store, method: &str, path: &str, body: &[u8]) -> (u16, String) {
                 targets: commit.targets.into_iter().map(bytes).collect(),
                 base: commit.base,
             };
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-            match repository.commit(upload, UnixTime(now as i64)) {
+            match publish(&repository, keys.as_deref(), upload) {
                 Ok(_) => (200, "{}".to_owned()),
                 Err(error) => {
                     let status = if error.is_conflict() { 409 } else { 422 };
