@@ -128,7 +128,11 @@ impl ProposalFile {
         self.made
     }
 
-    fn parse(bytes: &[u8]) -> anyhow::Result<Self> {
+    /// Reads the content of a file. Only its shape is checked.
+    ///
+    /// # Errors
+    /// Another format, unknown or missing fields.
+    pub(crate) fn parse(bytes: &[u8]) -> anyhow::Result<Self> {
         let value = signing::parse(bytes, usize::try_from(FILE_MAX).unwrap_or(usize::MAX))?;
         let file: Self = signing::from_value(&value)?;
         if file.bascule_proposal != FORMAT {
