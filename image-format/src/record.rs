@@ -20,5 +20,5 @@
 mod content;
 mod copies;
 
-pub use self::content::{Floors, ImageRef, RECORD_FORMAT, Record, Servers, TrustedText};
+pub use self::content::{Enrolled, Floors, ImageRef, RECORD_FORMAT, Record, Servers, TrustedText};
 pub use self::copies::{COPY_LEN, Loaded, RECORD_MAX, RecordError, erase, load, save};

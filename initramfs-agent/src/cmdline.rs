@@ -7,6 +7,7 @@
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+use fleet_protocol::join::JoinToken;
 use image_format::ObjectId;
 
 use crate::http::BaseUrl;
@@ -87,6 +88,8 @@ pub struct Cmdline {
     pub boot: BootSource,
     /// `bascule.ip`: a fixed address instead of DHCP.
     pub ip: Option<StaticIp>,
+    /// `bascule.join`: a join token, a secret.
+    pub join: Option<JoinToken>,
     /// `bascule.` words that do not count, cut to 80 characters.
     pub ignored: Vec<String>,
 }
@@ -110,10 +113,13 @@ impl Cmdline {
                 "kernel" => take(&mut parsed.kernel, value),
                 "boot" => take(&mut boot, value),
                 "ip" => take(&mut parsed.ip, value),
+                "join" => take(&mut parsed.join, value),
                 _ => false,
             };
             if !taken && parsed.ignored.len() < IGNORED_MAX {
-                parsed.ignored.push(word.chars().take(80).collect());
+                // What is left of a token is still a secret.
+                let shown = if key == "join" { "bascule.join=…" } else { word };
+                parsed.ignored.push(shown.chars().take(80).collect());
             }
         }
         parsed.boot = boot.unwrap_or_default();
@@ -130,6 +136,7 @@ impl Cmdline {
             Some(gateway) => format!("bascule.ip={}/{},{gateway}", ip.address, ip.prefix),
             None => format!("bascule.ip={}/{}", ip.address, ip.prefix),
         }));
+        words.extend(self.join.as_ref().map(|token| format!("bascule.join={}", token.to_text())));
         words.push(format!("bascule.kernel={kernel} bascule.boot=kexec"));
         words.join(" ")
     }
@@ -158,7 +165,9 @@ mod tests {
     fn every_word_of_the_contract_is_read() {
         let line = format!(
             "console=ttyS0,115200 panic=10 bascule.server=http://10.0.2.2:7080 bascule.admin=http://10.0.2.2:7081 \
-             bascule.mac=52-54-00-12-34-56 bascule.kernel={KERNEL} bascule.boot=local bascule.ip=10.0.2.15/24,10.0.2.2\n"
+             bascule.mac=52-54-00-12-34-56 bascule.kernel={KERNEL} bascule.boot=local bascule.ip=10.0.2.15/24,10.0.2.2 \
+             bascule.join=bascule-join-1.010203040506.{}.{KERNEL}.rack-7\n",
+            "ab".repeat(16)
         );
         let parsed = Cmdline::parse(&line);
         assert_eq!(parsed.server.as_ref().unwrap().to_string(), "http://10.0.2.2:7080");
@@ -168,6 +177,11 @@ mod tests {
         assert_eq!(parsed.boot, BootSource::Local);
         let gateway = Some(Ipv4Addr::new(10, 0, 2, 2));
         assert_eq!(parsed.ip, Some(StaticIp { address: Ipv4Addr::new(10, 0, 2, 15), prefix: 24, gateway }));
+        assert_eq!(
+            parsed.join.as_ref().and_then(|token| token.group.clone()),
+            Some("rack-7".parse().unwrap())
+        );
+        assert!(!format!("{parsed:?}").contains("abab"), "a token is a secret");
         assert_eq!(parsed.ignored, Vec::<String>::new());
         let again = Cmdline::parse(&parsed.for_kexec(parsed.kernel.unwrap()));
         assert_eq!(again, Cmdline { boot: BootSource::Kexec, ..parsed });
@@ -186,6 +200,12 @@ mod tests {
             "bascule.mac",
         ];
         assert_eq!(parsed, Cmdline { ignored: ignored.map(str::to_owned).to_vec(), ..Cmdline::default() });
+    }
+
+    #[test]
+    fn a_cut_token_is_not_shown() {
+        let parsed = Cmdline::parse("bascule.join=bascule-join-1.010203040506.abab");
+        assert_eq!((parsed.join, parsed.ignored), (None, vec!["bascule.join=…".to_owned()]));
     }
 
     #[test]

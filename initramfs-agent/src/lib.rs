@@ -9,6 +9,7 @@
 //! | [`console`] | one line a step |
 //! | [`disk`] | finding the disk, the record, installing an image |
 //! | [`modules`] | kernel modules by list and by device |
+//! | [`identity`] | the node's key: what it signs, and how the server comes to know it |
 //! | [`net`] | interface, DHCP, address |
 //! | [`http`] | a bounded HTTP client |
 //! | [`sys`] | system calls without a safe wrapper: the only `unsafe` |
@@ -20,6 +21,7 @@ pub mod disk;
 pub mod fleet;
 pub mod health;
 pub mod http;
+pub mod identity;
 pub mod init;
 pub mod modules;
 pub mod net;

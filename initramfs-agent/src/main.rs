@@ -2,14 +2,16 @@
 
 use std::process::ExitCode;
 
-use initramfs_agent::{health, init, status};
+use initramfs_agent::{health, identity, init, status};
 
 const HELP: &str = "\
 imgagent, the agent of a Bascule node
 
 Usage:
   imgagent health          check the running image, confirm its slot, report (a systemd service)
-  imgagent status [--json] slots, attempts, quarantine, server
+  imgagent status [--json] slots, attempts, quarantine, server, key
+  imgagent identity        the node's public key, and what the server said about it
+  imgagent identity --new  make a new key, after the old one was revoked; it waits for approval
   imgagent --version
   imgagent --help
 
@@ -26,6 +28,8 @@ fn main() -> ExitCode {
         ["health"] => health::run(),
         ["status"] => status::run(false).map(|()| ExitCode::SUCCESS),
         ["status", "--json"] => status::run(true).map(|()| ExitCode::SUCCESS),
+        ["identity"] => identity::show().map(|()| ExitCode::SUCCESS),
+        ["identity", "--new"] => identity::renew().map(|()| ExitCode::SUCCESS),
         ["--help" | "-h" | "help"] => return print(HELP),
         ["--version" | "-V"] => return print(concat!("imgagent ", env!("CARGO_PKG_VERSION"), "\n")),
         [] => return usage("no verb given"),

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::boot::verity::device_name;
 use crate::disk::BootDisk;
 use crate::health::read_boot_info;
+use crate::identity;
 use crate::sys::dm::Control;
 
 /// Prints the status, as a table or as JSON.
@@ -25,9 +26,18 @@ pub fn run(as_json: bool) -> anyhow::Result<()> {
     let disk = BootDisk::open_path(Path::new(&info.disk_device))?;
     let record = disk.load_record().record.context("the boot record cannot be read")?;
     let verity = verity(info.slot);
+    let state = Path::new(identity::STATE);
     let text = match as_json {
-        true => format!("{:#}\n", machine(&info, &record, &verity)),
-        false => table(&info, &record, &verity),
+        true => {
+            let mut value = machine(&info, &record, &verity);
+            value["key"] = json!(identity::public_key(state));
+            value["enrolment"] = json!(identity::status(state));
+            format!("{value:#}\n")
+        }
+        false => {
+            let key = identity::describe(state).map(|line| format!("{line}\n")).unwrap_or_default();
+            table(&info, &record, &verity) + &key
+        }
     };
     std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()).context("print the status")
 }

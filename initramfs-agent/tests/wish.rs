@@ -17,7 +17,7 @@ use signing::{TrustError, UnixTime};
 
 fn refresh_at(server: &HttpServer, root: &[u8], kept: Option<&TrustedText>, now: UnixTime) -> Refreshed {
     let mut client = Server::new(server.base(), Duration::from_millis(300));
-    ask(&mut client, trusted::start(root, kept), kept, &node(), now)
+    ask(&mut client, trusted::start(root, kept), kept, &node(), None, now)
 }
 
 fn refresh(server: &HttpServer, root: &[u8], kept: Option<&TrustedText>) -> Refreshed {
@@ -210,7 +210,8 @@ fn nobody_there_is_no_verdict_on_the_metadata() {
     let base = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
     let mut client = Server::new(base, Duration::from_millis(50));
-    let wish = ask(&mut client, trusted::start(&repo.root, None), None, &node(), now()).wish.unwrap_err();
+    let wish =
+        ask(&mut client, trusted::start(&repo.root, None), None, &node(), None, now()).wish.unwrap_err();
     assert!(wish.is_unreachable(), "{wish}");
 }
 

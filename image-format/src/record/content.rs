@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use signing::UnixTime;
 
 use crate::state::BootState;
-use crate::{ImageName, Manifest, NodeId, Role, Sha256};
+use crate::{Group, ImageName, Manifest, NodeId, Role, Sha256};
 
 /// The value of [`Record::format`] that this code reads and writes.
 pub const RECORD_FORMAT: u32 = 1;
@@ -72,6 +72,15 @@ impl Floors {
     }
 }
 
+/// What the server said when it took this node in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// The node's public key at that time, 64 hexadecimal digits: shows that the state partition was wiped since.
+    pub key: String,
+    /// The group of the join token; it counts where signed assignments do not name the node.
+    pub group: Option<Group>,
+}
+
 /// The record. Fields that are not known are skipped: after a fall-back, an older agent must read what a newer one wrote, and
 /// forgetting the new field is better than forgetting the quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +99,9 @@ pub struct Record {
     /// damaged on the disk.
     #[serde(default)]
     pub unfinished_boots: u8,
+    /// The node's enrolment; none before.
+    #[serde(default)]
+    pub enrolled: Option<Enrolled>,
     floors: Floors,
     newest_time: Option<UnixTime>,
 }
@@ -103,6 +115,7 @@ impl Default for Record {
             state: BootState::default(),
             trusted: None,
             unfinished_boots: 0,
+            enrolled: None,
             floors: Floors::default(),
             newest_time: None,
         }
@@ -167,6 +180,7 @@ mod tests {
         let signing::Value::Object(fields) = &mut value else { panic!("a record is an object") };
         fields.insert("tomorrow".to_owned(), signing::Value::Int(1));
         fields.remove("unfinished_boots");
+        fields.remove("enrolled");
         assert_eq!(signing::from_value::<Record>(&value), Ok(Record::default()));
     }
 

@@ -66,6 +66,23 @@ pub fn attach(device: &Path, manifest: &Manifest, mac: Option<Mac>, paths: &Path
     identity::give(&state, &paths.sysroot.join("etc"), mac)
 }
 
+/// Looks at the state before anything else is mounted: `visit` gets it below `at`, and it is unmounted again. None when there is no
+/// good file system yet; making and checking one needs tools of the image.
+///
+/// # Errors
+/// Says which step failed.
+pub fn visit<T>(device: &Path, at: &Path, visit: impl FnOnce(&Path) -> T) -> anyhow::Result<Option<T>> {
+    if content(device).with_context(|| format!("read {}", device.display()))? != Content::Ext4 {
+        return Ok(None);
+    }
+    std::fs::create_dir_all(at).context("create a mount point for the state")?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
+    mount(device, at, "ext4", flags, c"").with_context(|| format!("mount ext4 on {}", device.display()))?;
+    let visited = visit(at);
+    unmount(at, UnmountFlags::empty()).with_context(|| format!("unmount {}", device.display()))?;
+    Ok(Some(visited))
+}
+
 /// Makes or checks the file system.
 fn prepare(device: &Path, paths: &Paths<'_>) -> anyhow::Result<()> {
     match content(device).with_context(|| format!("read {}", device.display()))? {

@@ -9,6 +9,7 @@ use image_format::state::SlotState;
 use image_format::{Group, NodeId, Slot};
 
 use crate::http::{BaseUrl, Client, Limits};
+use crate::identity::Identity;
 use crate::say;
 
 /// Time that one report may take.
@@ -38,13 +39,24 @@ pub struct Reporter {
     client: Option<Client>,
     node: NodeId,
     kernel: String,
+    identity: Option<Identity>,
 }
 
 impl Reporter {
     /// A reporter; without an address it stays silent.
     pub fn new(admin: Option<BaseUrl>, node: NodeId) -> Self {
         let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-        Self { client: admin.map(Client::new), node, kernel }
+        Self { client: admin.map(Client::new), node, kernel, identity: None }
+    }
+
+    /// Signs from now on, with the newest identity; without one reports go unsigned.
+    pub fn sign_with(&mut self, identity: Identity) {
+        self.identity = Some(identity);
+    }
+
+    /// The identity that signs.
+    pub fn identity(&mut self) -> Option<&mut Identity> {
+        self.identity.as_mut()
     }
 
     /// Sends a report. False, after a line on the console, when the server did not take it.
@@ -73,14 +85,36 @@ impl Reporter {
             kernel: self.kernel.clone(),
             agent: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let Ok(json) = serde_json::to_vec(&report) else { return false };
-        match client.post_json(&format!("/v1/nodes/{}/report", self.node), &json, &Limits::brief(LIMIT)) {
-            Ok(_) => true,
+        let (path, limits) = (format!("/v1/nodes/{}/report", self.node), Limits::brief(LIMIT));
+        let sent = match signed(self.identity.as_mut(), &report) {
+            Some(message) => client.post_signed(&path, &message, &limits).map(drop),
+            None => {
+                let Ok(json) = serde_json::to_vec(&report) else { return false };
+                client.post_json(&path, &json, &limits).map(drop)
+            }
+        };
+        match sent {
+            Ok(()) => true,
             Err(error) => {
                 let error = anyhow::Error::new(error);
                 say!("report {event:?} to {}: {error:#}; going on without", client.base());
                 false
             }
+        }
+    }
+}
+
+/// The report under the node's signature; none, after a line on the console, where there is no key.
+fn signed(identity: Option<&mut Identity>, report: &Report) -> Option<Vec<u8>> {
+    let Some(identity) = identity else {
+        say!("report {:?}: not signed: the state partition with the node's key is not there", report.event);
+        return None;
+    };
+    match identity.report(report) {
+        Ok(message) => Some(message),
+        Err(error) => {
+            say!("report {:?}: not signed: {:#}", report.event, anyhow::Error::new(error));
+            None
         }
     }
 }

@@ -176,12 +176,13 @@ pub struct Refreshed {
     pub wish: Result<Wish, WishError>,
 }
 
-/// Asks the server what `node` should run. `now` is the time that expiry is checked against.
+/// Asks the server what `node`, which was enrolled for the group `enrolled`, should run. `now` is the time that expiry is checked against.
 pub fn ask(
     server: &mut Server,
     start: TrustedFiles,
     kept: Option<&TrustedText>,
     node: &NodeId,
+    enrolled: Option<&Group>,
     now: UnixTime,
 ) -> Refreshed {
     let mut client = match Client::new(start, now) {
@@ -192,7 +193,7 @@ pub fn ask(
         assignments: kept.and_then(|kept| kept.assignments.clone()),
         pin: kept.and_then(|kept| kept.pin.clone()),
     };
-    let wish = asked.wish(&mut client, server, node);
+    let wish = asked.wish(&mut client, server, node, enrolled);
     let trusted = trusted::text(client.trusted(), asked.assignments, asked.pin);
     Refreshed { trusted: Some(trusted), wish }
 }
@@ -204,14 +205,25 @@ struct Asked {
 }
 
 impl Asked {
-    fn wish(&mut self, client: &mut Client, server: &mut Server, node: &NodeId) -> Result<Wish, WishError> {
+    fn wish(
+        &mut self,
+        client: &mut Client,
+        server: &mut Server,
+        node: &NodeId,
+        enrolled: Option<&Group>,
+    ) -> Result<Wish, WishError> {
         refresh(client, |wanted| server.metadata(&wanted.name, wanted.max_len)).map_err(refused)?;
 
         let no_group = || WishError::NoGroup { node: node.clone() };
-        let found = find(client, server, ASSIGNMENTS_PATH)?.ok_or_else(no_group)?;
-        let text = target(server, &found, ASSIGNMENTS_MAX, &mut self.assignments)?;
-        let assignments = Assignments::parse(text.as_bytes()).map_err(document(&found.path))?;
-        let group = assignments.group_of(node).ok_or_else(no_group)?.clone();
+        let assignments = match find(client, server, ASSIGNMENTS_PATH)? {
+            Some(found) => {
+                let text = target(server, &found, ASSIGNMENTS_MAX, &mut self.assignments)?;
+                Assignments::parse(text.as_bytes()).map_err(document(&found.path))?
+            }
+            // Where nobody is assigned, the enrolment alone says where the node belongs.
+            None => Assignments::empty(),
+        };
+        let group = assignments.group_with(node, enrolled).ok_or_else(no_group)?.clone();
 
         let no_pin = || WishError::NoPin { group: group.clone() };
         let found = find(client, server, &pin_path(&group))?.ok_or_else(no_pin)?;

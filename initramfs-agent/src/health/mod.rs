@@ -10,6 +10,7 @@
 //! The server plays no part in the verdict: losing it never rolls back an image.
 
 mod gate;
+mod identity;
 mod probe;
 mod reboot;
 mod verdict;
@@ -27,6 +28,7 @@ use image_format::state::SlotState;
 use crate::disk::BootDisk;
 use crate::fleet::Reporter;
 use crate::fleet::report::Running;
+use crate::identity::STATE;
 use crate::say;
 
 /// Largest `boot.json` read, in bytes: a manifest and a little more.
@@ -50,7 +52,13 @@ impl System {
             .record
             .context("the boot record cannot be read: the slot cannot be confirmed")?;
         let admin = info.report_url.as_deref().and_then(|url| url.parse().ok());
-        let reporter = Reporter::new(admin, info.node.clone());
+        let mut reporter = Reporter::new(admin.clone(), info.node.clone());
+        let mut record = record;
+        if let Some(identity) =
+            identity::take(Path::new(STATE), admin.as_ref(), &info.node, &disk, &mut record)
+        {
+            reporter.sign_with(identity);
+        }
         let running = Running {
             group: info.group.clone(),
             slot: Some(info.slot),

@@ -16,6 +16,10 @@ pub const MIN_RATE: u64 = 64 << 10;
 /// Largest head read, in bytes (endless data before the body).
 const HEAD_MAX: usize = 16 << 10;
 
+/// Media types of what is sent.
+const JSON: &str = "application/json";
+const SIGNED: &str = "application/vnd.bascule.signed";
+
 /// Bounds of one exchange.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -108,23 +112,36 @@ impl Client {
     /// # Errors
     /// As [`Self::get`].
     pub fn post_json(&mut self, path: &str, json: &[u8], limits: &Limits) -> Result<Answer, HttpError> {
-        self.exchange(path, Some(json), limits, &mut |_| ControlFlow::Continue(()))
+        self.exchange(path, Some((JSON, json)), limits, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// `POST` of a signed message; the answer's body in memory.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn post_signed(&mut self, path: &str, message: &[u8], limits: &Limits) -> Result<Vec<u8>, HttpError> {
+        let mut body = Vec::new();
+        self.exchange(path, Some((SIGNED, message)), limits, &mut |bytes| {
+            body.extend_from_slice(bytes);
+            ControlFlow::Continue(())
+        })?;
+        Ok(body)
     }
 
     fn exchange(
         &mut self,
         path: &str,
-        json: Option<&[u8]>,
+        post: Option<(&str, &[u8])>,
         limits: &Limits,
         sink: Sink<'_>,
     ) -> Result<Answer, HttpError> {
         let start = Instant::now();
         let kept = std::mem::take(&mut self.kept);
-        let mut response = self.send(path, json, limits, limits.total);
+        let mut response = self.send(path, post, limits, limits.total);
         // A kept connection may have been closed by the server in the meantime: then, and only then, the request is sent
         // again on a new one.
         if kept && response.as_ref().is_err_and(is_closed) {
-            response = self.send(path, json, limits, limits.total.saturating_sub(start.elapsed()));
+            response = self.send(path, post, limits, limits.total.saturating_sub(start.elapsed()));
         }
         let response = response.map_err(|error| HttpError::of_head(error, &self.base, path, limits.total))?;
         let (head, mut body) = response.into_parts();
@@ -144,16 +161,16 @@ impl Client {
     fn send(
         &self,
         path: &str,
-        json: Option<&[u8]>,
+        post: Option<(&str, &[u8])>,
         limits: &Limits,
         left: Duration,
     ) -> Result<Response<Body>, ureq::Error> {
         let url = format!("{}{path}", self.base);
-        match json {
+        match post {
             None => within(self.agent.get(url), limits, left).call(),
-            Some(json) => {
-                let request = self.agent.post(url).header("Content-Type", "application/json");
-                within(request, limits, left).send(json)
+            Some((kind, bytes)) => {
+                let request = self.agent.post(url).header("Content-Type", kind);
+                within(request, limits, left).send(bytes)
             }
         }
     }

@@ -60,6 +60,11 @@ impl Environment {
         Ok(Self { cmdline, sysfs: "/sys".into(), dev: "/dev".into(), modules, release, root_json, started })
     }
 
+    /// SHA-256 of the embedded root: the fingerprint of the repository.
+    pub fn root_digest(&self) -> image_format::Sha256 {
+        image_format::Sha256::of(&self.root_json)
+    }
+
     /// Loads modules, and gives the loader for devices that appear later.
     ///
     /// # Errors
@@ -100,5 +105,6 @@ fn describe(cmdline: &Cmdline) -> String {
     };
     let mac = cmdline.mac.map(|mac| format!(", interface {mac}")).unwrap_or_default();
     let server = cmdline.server.as_ref().map(|url| format!(", server {url}")).unwrap_or_default();
-    format!("started {boot}{mac}{server}")
+    let join = cmdline.join.as_ref().map(|token| format!(", join token {}", token.id)).unwrap_or_default();
+    format!("started {boot}{mac}{server}{join}")
 }

@@ -10,6 +10,7 @@
 mod act;
 mod early;
 mod environment;
+mod identity;
 mod install;
 mod link;
 mod recover;

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use image_format::NodeId;
 use image_format::pin::Assignments;
 use image_format::record::{ImageRef, Record};
 use image_format::state::{Arrival, Wanted};
+use image_format::{Group, NodeId};
 
 use super::environment::Environment;
+use super::identity;
 use super::link::Link;
 use super::storage::Storage;
 use crate::cmdline::BootSource;
@@ -15,6 +16,7 @@ use crate::disk::{BootDisk, Survey};
 use crate::fleet::report::Running;
 use crate::fleet::{Reporter, Server, Wish, WishError, clock, trusted, wish};
 use crate::http::BaseUrl;
+use crate::identity::token_for;
 use crate::modules::Loader;
 use crate::net::Mac;
 use crate::say;
@@ -107,7 +109,10 @@ impl<'e> Session<'e> {
         let cmdline = &self.environment.cmdline;
         let delivery = known(&cmdline.server, &self.record.servers.delivery);
         self.admin = known(&cmdline.admin, &self.record.servers.admin);
+        let enrolled = self.enrolled_group();
         self.running.group = self.remembered_group();
+        // The state partition is looked at while the network comes up.
+        let identity = identity::early(self.disk.as_ref());
         let Some(delivery) = delivery else {
             self.without("no server is known: neither bascule.server nor the boot record names one");
             return;
@@ -122,7 +127,11 @@ impl<'e> Session<'e> {
             self.without("this node has no identity: no interface address is known");
             return;
         };
-        self.reporter = Some(Reporter::new(self.admin.clone(), node.clone()));
+        let mut reporter = Reporter::new(self.admin.clone(), node.clone());
+        if let Some(identity) = identity {
+            reporter.sign_with(identity);
+        }
+        self.reporter = Some(reporter);
         let mut server = Server::new(delivery.clone(), until.saturating_duration_since(Instant::now()));
         let start = trusted::start(&self.environment.root_json, self.record.trusted.as_ref());
         let refreshed = wish::ask(
@@ -130,6 +139,7 @@ impl<'e> Session<'e> {
             start,
             self.record.trusted.as_ref(),
             &node,
+            enrolled.as_ref(),
             clock::now(self.record.newest_time()),
         );
         let mut record = self.record.clone();
@@ -175,10 +185,25 @@ impl<'e> Session<'e> {
         self.no_wish = Some(reason.to_owned());
     }
 
-    /// The group by the assignments that were verified last.
-    fn remembered_group(&self) -> Option<image_format::Group> {
-        let text = self.record.trusted.as_ref()?.assignments.as_ref()?;
-        Assignments::parse(text.as_bytes()).ok()?.group_of(&self.node()?).cloned()
+    /// The group by the assignments that were verified last, and by the enrolment.
+    fn remembered_group(&self) -> Option<Group> {
+        let text = self.record.trusted.as_ref().and_then(|trusted| trusted.assignments.as_ref());
+        let assignments = text.and_then(|text| Assignments::parse(text.as_bytes()).ok());
+        let enrolled = self.record.enrolled.as_ref().and_then(|enrolled| enrolled.group.as_ref());
+        match (assignments, self.node()) {
+            (Some(assignments), Some(node)) => assignments.group_with(&node, enrolled).cloned(),
+            _ => enrolled.cloned(),
+        }
+    }
+
+    /// The group of the enrolment; before it that of the join token, so that a node can be installed and enrol then.
+    fn enrolled_group(&self) -> Option<Group> {
+        match &self.record.enrolled {
+            Some(enrolled) => enrolled.group.clone(),
+            None => token_for(self.environment.cmdline.join.as_ref(), &self.environment.root_digest())?
+                .group
+                .clone(),
+        }
     }
 
     /// Takes over a record, on the disk if there is one. What cannot be saved now is asked for again next time.

@@ -12,9 +12,9 @@ use image_format::slot_layout::Extent;
 use image_format::state::Note;
 use image_format::{Manifest, ObjectId, Slot};
 
-use super::recover;
 use super::remember::{change, remember};
 use super::session::Session;
+use super::{identity, recover};
 use crate::boot::{self, Paths, kexec, root, state, switch_root, verity};
 use crate::console::{peak_memory_kib, uptime};
 use crate::disk::{BootDisk, SlotImage};
@@ -103,9 +103,13 @@ fn try_start(
     let paths = Paths { run: Path::new(boot::RUN), sysroot: Path::new(boot::SYSROOT) };
     mount(disk, slot, &image, &paths).map_err(Failure::Slot)?;
     match state::attach(&disk.partition_path(Partition::State), &image.manifest, session.mac(), &paths) {
-        Ok(()) => say!("boot: state partition is mounted"),
+        Ok(()) => {
+            say!("boot: state partition is mounted");
+            identity::adopt(session, &paths.run.join("state"));
+        }
         Err(error) => say!("boot: state: {error:#}; going on with a volatile /var"),
     }
+    let disk = session.disk.as_ref().ok_or_else(|| Failure::Fatal(anyhow::anyhow!("no disk")))?;
     leave_info(session, disk, slot, image.manifest, attempt).map_err(Failure::Fatal)?;
     let own = uptime().saturating_sub(session.environment.started);
     let peak = peak_memory_kib().unwrap_or(0) / 1024;

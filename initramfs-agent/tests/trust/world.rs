@@ -121,7 +121,7 @@ pub fn refresh(world: &mut World, files: Files, now: UnixTime) -> Result<Wish, W
     let kept = record.trusted.clone();
     let mut client = Server::new(server.base(), Duration::from_millis(300));
     let start = trusted::start(&world.root, kept.as_ref());
-    let refreshed = ask(&mut client, start, kept.as_ref(), &node(), now);
+    let refreshed = ask(&mut client, start, kept.as_ref(), &node(), None, now);
     if refreshed.trusted.is_some() {
         record.trusted = refreshed.trusted;
     }

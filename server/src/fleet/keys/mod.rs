@@ -117,8 +117,13 @@ impl Keys {
         }
         let rival = self.rival(message, known);
         let note = rival.as_ref().map_or("waits for approval", |fault| fault.message.as_str());
-        let note =
-            if message.reason.is_empty() { note.to_owned() } else { format!("{note}: {}", message.reason) };
+        let waiting = self.pending.iter().find(|waiting| waiting.key == message.key);
+        let note = match waiting.filter(|waiting| message.reason.is_empty() && waiting.note.starts_with(note)) {
+            // Reports give no reason: the one of the enrolment stays.
+            Some(waiting) => waiting.note.clone(),
+            None if message.reason.is_empty() => note.to_owned(),
+            None => format!("{note}: {}", message.reason),
+        };
         let used = self.candidate(message.key, &note, now).accept(message, now);
         used.map_err(|misuse| self.misused(message, misuse))?;
         if let Some(fault) = &rival

@@ -45,6 +45,8 @@ fn another_key_waits_and_never_speaks_for_the_node() {
     assert_eq!(state(&keys), EnrolmentState::Pending);
     let note = format!("a new key; the approved one is {}: the state partition is new", key(1).short());
     assert_eq!(keys.pending[0].note, note);
+    keys.judge(&message(2, 2), &Known::default(), UnixTime(21)).unwrap();
+    assert_eq!(keys.pending[0].note, note, "a report gives no reason, and takes none away");
     assert_eq!(keys.judge(&message(1, 6), &Known::default(), UnixTime(30)), Ok(Standing::Approved));
     assert_eq!(state(&keys), EnrolmentState::Approved, "the approved key spoke last");
     assert!(keys.approve(&key(2), "admin", UnixTime(40)));

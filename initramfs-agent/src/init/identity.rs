@@ -1,0 +1,79 @@
+//! The node's key during the boot.
+//!
+//! ```text
+//! disk found ─▶ early: a short look at the state partition ─▶ reports are signed
+//! state partition mounted for good ─▶ adopt: the key, made if need be; enrolment ─▶ reports are signed
+//! ```
+//! None of it can stop or delay a boot by more than the few seconds that the server is given to answer.
+
+use std::path::Path;
+
+use image_format::disk_layout::Partition;
+
+use super::remember::remember;
+use super::session::Session;
+use crate::boot;
+use crate::disk::BootDisk;
+use crate::identity::{Enroller, Identity, ROOT_DIGEST};
+use crate::say;
+
+/// The key, if there is one already, with numbers for this boot's first reports.
+pub(super) fn early(disk: Option<&BootDisk>) -> Option<Identity> {
+    let device = disk?.partition_path(Partition::State);
+    let at = Path::new(boot::RUN).join("identity");
+    let found = boot::state::visit(&device, &at, |state| {
+        // Let go of before the partition is unmounted.
+        Identity::existing(state).map(|identity| identity.map(Identity::detached))
+    });
+    match found {
+        Ok(None | Some(Ok(None))) => None,
+        Ok(Some(Ok(Some(identity)))) => Some(identity),
+        Ok(Some(Err(error))) => {
+            say!("identity: {:#}; reports are not signed yet", anyhow::Error::new(error));
+            None
+        }
+        Err(error) => {
+            say!("identity: {error:#}; reports are not signed yet");
+            None
+        }
+    }
+}
+
+/// The key on the mounted state partition, shown to the server unless it has approved it already.
+pub(super) fn adopt(session: &mut Session<'_>, state: &Path) {
+    let root = session.environment.root_digest();
+    // For the health service, which goes on asking.
+    if let Err(error) = std::fs::write(ROOT_DIGEST, root.to_string()) {
+        say!("identity: write {ROOT_DIGEST}: {error}");
+    }
+    let mut identity = match Identity::open(state) {
+        Ok(identity) => identity,
+        Err(error) => {
+            say!("identity: {:#}; reports are not signed", anyhow::Error::new(error));
+            return;
+        }
+    };
+    if !identity.made().is_empty() {
+        say!("identity: made key {}: {}", identity.public().short(), identity.made());
+    }
+    // After a kexec nobody has waited for the network; the health service asks then.
+    if session.reporter.is_none() {
+        return;
+    }
+    if let (Some(admin), Some(node)) = (session.admin.clone(), session.node()) {
+        let token = session.environment.cmdline.join.as_ref();
+        let enroller = Enroller { admin: &admin, node: &node, root, token };
+        if let Some(enrolled) = enroller.ask(&mut identity, &session.record) {
+            let saved = remember(session, |record| {
+                record.enrolled = Some(enrolled);
+                Ok(())
+            });
+            if let Err(error) = saved {
+                say!("identity: {error:#}; the enrolment is not remembered on the disk");
+            }
+        }
+    }
+    if let Some(reporter) = &mut session.reporter {
+        reporter.sign_with(identity);
+    }
+}
