@@ -79,6 +79,12 @@ const STAGES: &[Stage] = &[
         fixture::require()?;
         interop::run(view)
     }),
+    stage("differential", "sigstore-tuf gives the same verdicts", Need::Alone, |view| {
+        cargo_test::run(
+            view,
+            &["-p", "bascule-tests", "--features", "differential", "--test", "differential"],
+        )
+    }),
     stage("nodes", "nodes against bad disks and a server that goes away", Need::Machines, bad_nodes::run),
     stage("e2e", "the demo, from end to end", Need::Machines, end_to_end::run),
 ];

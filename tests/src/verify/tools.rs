@@ -13,8 +13,15 @@ pub(super) fn format(view: &View) -> Result<Account> {
 
 pub(super) fn lints(view: &View) -> Result<Account> {
     cargo(view, &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    // What no plain build has: the client for other implementations, and the key types that only it verifies.
-    let special = ["-p", "signing", "-p", "bascule-tests", "--features", "bascule-tests/conformance"];
+    // What no plain build has: the client and the tests for other implementations, and key types of theirs.
+    let special = [
+        "-p",
+        "signing",
+        "-p",
+        "bascule-tests",
+        "--features",
+        "bascule-tests/conformance,bascule-tests/differential",
+    ];
     let mut arguments = vec!["clippy", "--quiet", "--all-targets"];
     arguments.extend(special);
     arguments.extend(["--", "-D", "warnings"]);

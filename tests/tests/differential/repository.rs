@@ -1,0 +1,153 @@
+//! The repository that is mutated: what `imgtool` writes, with one rotation of the root.
+
+use std::collections::BTreeMap;
+
+use signing::metadata::{MetaFile, file_name};
+use signing::repo::{Lifetimes, RoleKeys, RoleName, Section, sign_envelope};
+use signing::{SecretKey, UnixTime, Value, json, parse};
+
+/// The time of every look.
+pub(crate) const NOW: UnixTime = UnixTime(1_800_000_000);
+
+/// Files by name.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// A file that is mutated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    FirstRoot,
+    Root,
+    Timestamp,
+    Snapshot,
+    Targets,
+    Releases,
+    Pins,
+}
+
+impl Role {
+    pub(crate) const ALL: [Role; 7] = [
+        Role::FirstRoot,
+        Role::Root,
+        Role::Timestamp,
+        Role::Snapshot,
+        Role::Targets,
+        Role::Releases,
+        Role::Pins,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Role::FirstRoot | Role::Root => "root",
+            Role::Timestamp => "timestamp",
+            Role::Snapshot => "snapshot",
+            Role::Targets => "targets",
+            Role::Releases => "releases",
+            Role::Pins => "pins",
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Repository {
+    files: Files,
+}
+
+fn key(seed: u8) -> SecretKey {
+    SecretKey::from_seed(&[seed; 32]).unwrap()
+}
+
+/// The keys that sign a file; root 2 is signed by the old and the new one.
+pub(crate) fn signers(role: Role) -> Vec<SecretKey> {
+    match role {
+        Role::FirstRoot => vec![key(1)],
+        Role::Root => vec![key(1), key(51)],
+        Role::Targets => vec![key(2)],
+        Role::Releases => vec![key(3)],
+        Role::Pins => vec![key(4)],
+        Role::Snapshot => vec![key(5)],
+        Role::Timestamp => vec![key(6)],
+    }
+}
+
+impl Repository {
+    pub(crate) fn new() -> Self {
+        let mut keys = RoleKeys::default();
+        for (seed, role) in (1..).zip(RoleName::ALL) {
+            keys.of_mut(role).push(key(seed));
+        }
+        let mut repo = signing::repo::Repository::create(&keys, Lifetimes::default());
+        let custom = Some(Value::from([("arch", "amd64".into())]));
+        repo.set_target(Section::Releases, "images/ha@1.json", 10, &[1; 32], custom).unwrap();
+        repo.set_target(Section::Pins, "pins/lab.json", 20, &[2; 32], None).unwrap();
+        repo.set_target(Section::Targets, "floor", 0, &[3; 32], None).unwrap();
+        let mut files = repo.write(&keys, NOW).unwrap();
+        keys.of_mut(RoleName::Root).push(key(51));
+        repo.set_signers(RoleName::Root, &[key(51).public()], 1).unwrap();
+        files.extend(repo.write(&keys, NOW).unwrap());
+        Self { files }
+    }
+
+    pub(crate) fn files(self) -> Files {
+        self.files
+    }
+
+    /// The version of a role's newest file.
+    fn version(&self, role: Role) -> u64 {
+        match role {
+            Role::FirstRoot => 1,
+            Role::Timestamp => 0,
+            _ => {
+                let is = |version: &u64| self.files.contains_key(&file_name(role.name(), Some(*version)));
+                (1..4).rev().find(is).unwrap()
+            }
+        }
+    }
+
+    fn file_name(&self, role: Role) -> String {
+        let version = self.version(role);
+        file_name(role.name(), (version > 0).then_some(version))
+    }
+
+    pub(crate) fn bytes(&self, role: Role) -> &[u8] {
+        &self.files[&self.file_name(role)]
+    }
+
+    /// The `signed` part of a file.
+    pub(crate) fn content(&self, role: Role) -> Value {
+        parse(self.bytes(role), 1 << 20).unwrap().get("signed").unwrap().clone()
+    }
+
+    /// Puts other bytes in the place of a file and lists them as the right ones, so that only their content can be refused.
+    pub(crate) fn put(&mut self, role: Role, bytes: Vec<u8>) {
+        let (name, version) = (self.file_name(role), self.version(role));
+        let lister = match role {
+            Role::FirstRoot | Role::Root | Role::Timestamp => None,
+            Role::Snapshot => Some(Role::Timestamp),
+            Role::Targets | Role::Releases | Role::Pins => Some(Role::Snapshot),
+        };
+        let listed = json::to_value(&MetaFile::of(version, &bytes)).unwrap();
+        self.files.insert(name, bytes);
+        if let Some(lister) = lister {
+            let mut content = self.content(lister);
+            *field(&mut content, &["meta", &format!("{}.json", role.name())]) = listed;
+            let keys = signers(lister);
+            let file = sign_envelope(&content, &keys.iter().collect::<Vec<_>>()).unwrap();
+            self.put(lister, file);
+        }
+    }
+
+    /// As [`Repository::put`], but nothing lists the new bytes.
+    pub(crate) fn put_unlisted(&mut self, role: Role, bytes: Vec<u8>) {
+        let name = self.file_name(role);
+        self.files.insert(name, bytes);
+    }
+}
+
+/// The field at `path`.
+pub(crate) fn field<'v>(mut value: &'v mut Value, path: &[&str]) -> &'v mut Value {
+    for key in path {
+        let Value::Object(members) = value else { panic!("{key} is not in an object") };
+        value = members.entry((*key).to_owned()).or_insert(Value::Null);
+    }
+    value
+}
