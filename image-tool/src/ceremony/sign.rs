@@ -119,6 +119,10 @@ fn sign(args: &Args, examined: &mut Examined, context: &Context) -> anyhow::Resu
             "none of the keys here may sign this, or they have signed it: expected one of {}",
             list(&open)
         ),
+        (_, Some(problem)) => {
+            context.ui.warn(&format!("not signed here: {problem:#}"));
+            Ok(added)
+        }
         _ => Ok(added),
     }
 }

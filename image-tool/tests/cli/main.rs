@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
 
+mod ceremony;
 mod conflict;
 mod image;
 mod keys;
 mod life;
 mod look;
+mod passphrase;
 mod place;
 mod publish;
 mod read;
