@@ -97,6 +97,8 @@ pub(crate) enum Command {
     Verify(verbs::verify::Args),
     #[command(visible_alias = "status")]
     Nodes(verbs::nodes::Args),
+    Node(verbs::node::Args),
+    Token(verbs::token::Args),
     Root(verbs::root::Args),
     Releases(verbs::releases::Args),
     Pins(verbs::pins::Args),
@@ -125,6 +127,8 @@ impl Command {
             Self::Diff(args) => verbs::diff::run(args, context),
             Self::Verify(args) => verbs::verify::run(args, context),
             Self::Nodes(args) => verbs::nodes::run(args, context),
+            Self::Node(args) => verbs::node::run(args, context),
+            Self::Token(args) => verbs::token::run(args, context),
             Self::Root(args) => verbs::root::run(args, context),
             Self::Releases(args) => verbs::releases::run(args, context),
             Self::Pins(args) => verbs::pins::run(args, context),

@@ -13,6 +13,7 @@ use image_format::repository::Upload;
 
 pub(crate) use self::directory::Directory;
 pub(crate) use self::server::Server;
+use crate::context::Context;
 use crate::fsutil::read_limited;
 use crate::repo::Repo;
 use crate::source::Source;
@@ -100,6 +101,14 @@ impl To {
             bail!("{spec}: expected a server (http://HOST:7081), found a directory");
         }
         Server::new(&spec, self.token(repo)?)
+    }
+
+    /// The server for a verb that needs no repository when the server is named.
+    pub(crate) fn server_of(&self, context: &Context) -> anyhow::Result<Server> {
+        match Repo::open(&context.repo) {
+            Err(error) if !self.is_named() => bail!("{error:#}; or name a server with --to URL"),
+            repo => self.server(repo.as_ref().ok()),
+        }
     }
 
     fn spec(&self, repo: Option<&Repo>) -> Option<String> {

@@ -8,9 +8,12 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use fleet_protocol::join::{NewToken, TokenId, TokenView};
+use fleet_protocol::node::{Approve, Revoke};
 use fleet_protocol::{Missing, MissingAnswer, Names, NodeView, Stored, publish};
 use image_format::repository::Upload;
 use image_format::{NodeId, ObjectId};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::http::Response;
 use ureq::{Agent, Body};
@@ -77,6 +80,49 @@ impl Server {
         self.get(&format!("/v1/nodes/{id}"))
             .map_err(anyhow::Error::from)
             .with_context(|| format!("get node {id}"))
+    }
+
+    /// Approves a key of a node.
+    pub(crate) fn approve(&self, id: &NodeId, approve: &Approve) -> anyhow::Result<NodeView> {
+        self.decide(id, "approve", approve)
+    }
+
+    /// Revokes keys of a node.
+    pub(crate) fn revoke(&self, id: &NodeId, revoke: &Revoke) -> anyhow::Result<NodeView> {
+        self.decide(id, "revoke", revoke)
+    }
+
+    /// Drops what the server knows of a node.
+    pub(crate) fn forget(&self, id: &NodeId) -> anyhow::Result<()> {
+        self.decide::<serde::de::IgnoredAny>(id, "forget", &serde_json::json!({})).map(drop)
+    }
+
+    fn decide<T: DeserializeOwned>(
+        &self,
+        id: &NodeId,
+        verb: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        let json = serde_json::to_vec(body).context("write the decision")?;
+        let answer = self.post(&format!("/v1/nodes/{id}/{verb}"), &json).map_err(anyhow::Error::from);
+        answer.with_context(|| format!("{verb} node {id}"))
+    }
+
+    /// Makes a join token known.
+    pub(crate) fn new_token(&self, token: &NewToken) -> anyhow::Result<TokenView> {
+        let json = serde_json::to_vec(token).context("write the token")?;
+        self.post("/v1/tokens/new", &json).map_err(anyhow::Error::from).context("make a join token")
+    }
+
+    /// All join tokens.
+    pub(crate) fn tokens(&self) -> anyhow::Result<Vec<TokenView>> {
+        self.get("/v1/tokens").map_err(anyhow::Error::from).context("get the join tokens")
+    }
+
+    /// Ends a join token.
+    pub(crate) fn revoke_token(&self, id: TokenId) -> anyhow::Result<TokenView> {
+        let revoked = self.post(&format!("/v1/tokens/{id}/revoke"), b"").map_err(anyhow::Error::from);
+        revoked.with_context(|| format!("revoke join token {id}"))
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failed> {
