@@ -4,10 +4,12 @@
 
 mod ceremony;
 mod conflict;
+mod identity;
 mod image;
 mod keys;
 mod life;
 mod look;
+mod online;
 mod passphrase;
 mod place;
 mod publish;

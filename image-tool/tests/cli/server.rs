@@ -114,6 +114,11 @@ impl Fake {
         Repository::open(&self.store).resign(renewal, &Signer(&keys), now()).unwrap();
     }
 
+    /// What it does with the body of a commit: status and answer.
+    pub(crate) fn commit(&self, body: &[u8]) -> (u16, String) {
+        work(&self.store, &self.shared, "POST", "/v1/commit", body)
+    }
+
     /// The next request to `path` meets this fault.
     pub(crate) fn fault(&self, path: &'static str, fault: Fault) {
         self.shared.lock().unwrap().faults.push((path, fault));

@@ -28,7 +28,7 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Text, Error> {
     let published = app.content.published().view.is_some();
     let ok = if published { "ok" } else { "ok; nothing is published yet" };
     let lines: String = warnings.iter().map(|warning| format!("{warning}\n")).collect();
-    Ok(Text(format!("{ok}\n{lines}").into()))
+    Ok(Text(format!("{ok}\n{lines}")))
 }
 
 /// The text for Prometheus.

@@ -294,7 +294,7 @@ mod tests {
         let dir = KeyDir::of(data.path());
         dir.make(false).unwrap();
         let set = |path: &Path, mode| {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap()
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         };
         let snapshot = dir.path().join("snapshot.pem");
         for mode in [0o644, 0o640, 0o604, 0o620] {

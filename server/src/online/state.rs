@@ -37,6 +37,8 @@ impl Default for OnlineSettings {
 pub struct Online {
     keys: KeyDir,
     pub(super) settings: OnlineSettings,
+    /// Who signs: what is due is judged by what was signed last.
+    turn: Mutex<()>,
     problem: Mutex<Option<String>>,
     pub(super) wake: Notify,
     looks: watch::Sender<u64>,
@@ -45,8 +47,9 @@ pub struct Online {
 impl Online {
     /// For the keys in `data`. They are read when they are needed.
     pub fn new(data: &Path, settings: OnlineSettings) -> Self {
-        let (problem, wake, (looks, _)) = (Mutex::default(), Notify::new(), watch::channel(0));
-        Self { keys: KeyDir::of(data), settings, problem, wake, looks }
+        let (turn, problem) = (Mutex::default(), Mutex::default());
+        let (wake, (looks, _)) = (Notify::new(), watch::channel(0));
+        Self { keys: KeyDir::of(data), settings, turn, problem, wake, looks }
     }
 
     /// The time.
@@ -90,6 +93,7 @@ impl Online {
         upload: Upload,
         metrics: &Metrics,
     ) -> Result<Committed, CommitError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.now();
         let Some(keys) = self.keys.load().map_err(fault)? else { return content.commit(upload, now) };
         let signer = self.signer(&keys);
@@ -115,6 +119,7 @@ impl Online {
     }
 
     fn sign_due(&self, content: &Content, metrics: &Metrics) -> Result<(), String> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(keys) = self.keys.load().map_err(|error| Chain(&error).to_string())? else { return Ok(()) };
         content.reload_if_changed();
         let published = content.published();

@@ -144,7 +144,11 @@ async fn a_publication_from_nothing_to_served() {
     let names = running.call("GET", "/v1/metadata", b"").await.json();
     let metadata: Vec<&String> = publication.metadata.keys().collect();
     let targets: Vec<&String> = publication.targets.keys().collect();
-    assert_eq!(names, serde_json::json!({ "metadata": metadata, "targets": targets }));
+    assert_eq!(
+        (&names["metadata"], &names["targets"]),
+        (&serde_json::json!(metadata), &serde_json::json!(targets))
+    );
+    assert_eq!((&names["online"], names["current"].as_object().unwrap().len()), (&false.into(), 6));
     let kernel = running.get(&format!("/objects/{}", image.manifest.kernel.object.id)).await;
     assert_eq!(kernel.body, publication.objects[&image.manifest.kernel.object.id]);
     let metrics = running.get("/metrics").await.text();

@@ -6,6 +6,7 @@ mod boot;
 mod delivery;
 mod edge;
 mod identity;
+mod online;
 mod program;
 mod support;
 mod upkeep;

@@ -6,15 +6,19 @@ use fleet_protocol::Commit;
 use image_format::index::{Entry, Index};
 use image_format::manifest::ObjectRef;
 use image_format::pin::{ASSIGNMENTS_PATH, Assignments, PIN_FORMAT, Pin, PinnedImage, pin_path};
+use image_format::repository::Upload;
 use image_format::test_images::manifest;
 use image_format::{BLOCK, ChunkId, Group, ImageName, Manifest, ObjectId, Sha256, codec};
+use signing::online::{OnlineKeys, OnlineRole};
 use signing::repo::{Lifetimes, Repository, RoleKeys, RoleName, Section};
-use signing::{SecretKey, UnixTime};
+use signing::{PublicKey, SecretKey, UnixTime};
 
 pub struct Publication {
     keys: RoleKeys,
     repository: Repository,
     now: UnixTime,
+    /// Snapshot and timestamp are signed by the server.
+    online: bool,
     assignments: Assignments,
     manifests: BTreeMap<ImageName, Sha256>,
     pub objects: BTreeMap<ObjectId, Vec<u8>>,
@@ -49,12 +53,54 @@ impl Publication {
             keys,
             repository,
             now,
+            online: false,
             assignments: Assignments::empty(),
             manifests: BTreeMap::new(),
             objects: BTreeMap::new(),
             metadata: BTreeMap::new(),
             targets: BTreeMap::new(),
         }
+    }
+
+    /// Snapshot and timestamp are for the holder of `server`.
+    pub fn online(now: UnixTime, lifetimes: Lifetimes, server: &OnlineKeys) -> Self {
+        let mut publication = Self::signed_at(now, lifetimes, 0);
+        publication.list(server, |keys| keys.to_vec());
+        publication
+    }
+
+    /// A new root lists the keys of `server` for snapshot and timestamp, and no others.
+    pub fn hand_over(&mut self, server: &OnlineKeys) {
+        self.list(server, |keys| keys.to_vec());
+        self.sign();
+    }
+
+    /// The same with the last of them.
+    pub fn hand_over_to_newest(&mut self, server: &OnlineKeys) {
+        self.list(server, |keys| keys.last().copied().into_iter().collect());
+        self.sign();
+    }
+
+    fn list(&mut self, server: &OnlineKeys, choose: impl Fn(&[PublicKey]) -> Vec<PublicKey>) {
+        for (role, name) in
+            [(OnlineRole::Snapshot, RoleName::Snapshot), (OnlineRole::Timestamp, RoleName::Timestamp)]
+        {
+            self.repository.set_signers(name, &choose(&server.public(role)), 1).unwrap();
+        }
+        self.online = true;
+        self.metadata.retain(|name, _| !name.contains("snapshot") && name != "timestamp.json");
+    }
+
+    /// Signs these roles anew at another time.
+    pub fn renew_at(&mut self, now: UnixTime, roles: &[RoleName]) {
+        roles.iter().for_each(|role| self.repository.renew(*role));
+        self.now = now;
+        self.sign();
+    }
+
+    /// The same files, to be changed.
+    pub fn clone_files(&self) -> Upload {
+        Upload { metadata: self.metadata.clone(), targets: self.targets.clone(), ..Upload::default() }
     }
 
     /// Adds an image whose root is: four chunks, a zero run, and the first chunk again.
@@ -125,8 +171,18 @@ impl Publication {
 
     /// Signs what changed; `metadata` then holds every file ever signed.
     pub fn sign(&mut self) {
-        let files = self.repository.write(&self.keys, self.now).unwrap();
-        self.metadata.extend(files);
+        if !self.online {
+            self.metadata.extend(self.repository.write(&self.keys, self.now).unwrap());
+            return;
+        }
+        let mut proposal = self.repository.propose(self.now).unwrap();
+        for role in proposal.roles() {
+            for key in self.keys.of(role) {
+                proposal.sign(&self.repository, role, key).unwrap();
+            }
+        }
+        self.repository.accept(&proposal).unwrap();
+        self.metadata.extend(self.repository.accepted().clone());
     }
 
     pub fn pack(&self) -> Vec<u8> {
@@ -134,15 +190,19 @@ impl Publication {
     }
 
     pub fn commit(&self) -> Vec<u8> {
-        let text =
-            |(name, bytes): (&String, &Vec<u8>)| (name.clone(), String::from_utf8(bytes.clone()).unwrap());
-        let commit = Commit {
-            metadata: self.metadata.iter().map(text).collect(),
-            targets: self.targets.iter().map(text).collect(),
-            ..Commit::default()
-        };
-        serde_json::to_vec(&commit).unwrap()
+        commit_of(&self.clone_files())
     }
+}
+
+/// The body of a commit.
+pub fn commit_of(upload: &Upload) -> Vec<u8> {
+    let text = |(name, bytes): (&String, &Vec<u8>)| (name.clone(), String::from_utf8(bytes.clone()).unwrap());
+    let commit = Commit {
+        metadata: upload.metadata.iter().map(text).collect(),
+        targets: upload.targets.iter().map(text).collect(),
+        base: upload.base.clone(),
+    };
+    serde_json::to_vec(&commit).unwrap()
 }
 
 /// A pack stream.
