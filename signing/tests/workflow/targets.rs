@@ -103,3 +103,40 @@ fn refused_file_may_be_fed_again_from_elsewhere() {
     client.feed("timestamp.json", Some(&site.files["timestamp.json"])).unwrap();
     site.refresh(&mut client).unwrap();
 }
+
+/// A target may be listed with SHA-512 alone; who needs the SHA-256 is told so.
+#[test]
+fn either_hash_is_enough_and_every_known_one_counts() {
+    use sha2::{Digest, Sha256, Sha512};
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let (sha256, sha512) = (hex(&Sha256::digest(b"content")), hex(&Sha512::digest(b"content")));
+    let look_up = |hashes: &[(&str, &str)]| {
+        let mut site = Site::new();
+        let hashes = hashes.iter().map(|(kind, hash)| ((*kind).to_owned(), Value::from(*hash))).collect();
+        *site.field("targets", &["targets", "x", "hashes"]) = Value::Object(hashes);
+        *site.field("targets", &["targets", "x", "length"]) = 7.into();
+        site.bump("targets");
+        site.put("targets");
+        site.relist();
+        let mut client = site.client();
+        site.refresh(&mut client).unwrap();
+        site.find(&mut client, "x").map(Option::unwrap)
+    };
+    let only_512 = look_up(&[("sha512", &sha512)]).unwrap();
+    assert_eq!(only_512.sha256(), Err(TrustError::UnknownHash { what: "target x".into() }));
+    assert_eq!((only_512.hashes.get("sha512"), only_512.hashes.get("sha256")), (Some(sha512.as_str()), None));
+    assert!(only_512.matches(b"content"));
+    assert!(!only_512.matches(b"Content") && !only_512.matches(b"content "));
+
+    let both = look_up(&[("sha256", &sha256), ("sha512", &sha512), ("md5", "?")]).unwrap();
+    assert_eq!(hex(&both.sha256().unwrap()), sha256);
+    assert!(both.matches(b"content"));
+    let contradiction = look_up(&[("sha256", &sha256), ("sha512", &"00".repeat(64))]).unwrap();
+    assert!(!contradiction.matches(b"content"));
+
+    for unknown in [("md5", "00"), ("sha256", "00"), ("sha512", sha256.as_str()), ("sha256", sha512.as_str())]
+    {
+        let error = look_up(&[unknown]).unwrap_err();
+        assert_eq!(error, TrustError::UnknownHash { what: "target x".into() }, "{unknown:?}");
+    }
+}

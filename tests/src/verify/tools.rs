@@ -6,6 +6,22 @@ use super::Account;
 use crate::build::cargo;
 use crate::view::View;
 
+/// What no plain build has: the client and the tests for other implementations, and key types of theirs.
+const OTHER_IMPLEMENTATIONS: [&str; 12] = [
+    "clippy",
+    "--quiet",
+    "--all-targets",
+    "--package",
+    "signing",
+    "--package",
+    "bascule-tests",
+    "--features",
+    "bascule-tests/conformance,bascule-tests/differential",
+    "--",
+    "-D",
+    "warnings",
+];
+
 pub(super) fn format(view: &View) -> Result<Account> {
     cargo(view, &["fmt", "--all", "--check"])?;
     Ok(Account::one(""))
@@ -13,18 +29,6 @@ pub(super) fn format(view: &View) -> Result<Account> {
 
 pub(super) fn lints(view: &View) -> Result<Account> {
     cargo(view, &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    // What no plain build has: the client and the tests for other implementations, and key types of theirs.
-    let special = [
-        "-p",
-        "signing",
-        "-p",
-        "bascule-tests",
-        "--features",
-        "bascule-tests/conformance,bascule-tests/differential",
-    ];
-    let mut arguments = vec!["clippy", "--quiet", "--all-targets"];
-    arguments.extend(special);
-    arguments.extend(["--", "-D", "warnings"]);
-    cargo(view, &arguments)?;
+    cargo(view, &OTHER_IMPLEMENTATIONS)?;
     Ok(Account::one(""))
 }
