@@ -60,6 +60,8 @@ const PACKAGES: &[Package] = &[
         "/usr/sbin/veritysetup",
         "computes an image's verity root hash by another implementation",
     ),
+    package("openssl", "/usr/bin/openssl", "makes and reads keys of its own, encrypted ones too"),
+    package("openssh-client", "/usr/bin/ssh-agent", "makes keys of its own and signs with them as an agent"),
     package("qemu-system-x86", "/usr/bin/qemu-system-x86_64", "runs nodes as virtual machines"),
     package("ipxe-qemu", "/usr/lib/ipxe/qemu/pxe-virtio.rom", "has the network boot ROM of these machines"),
     package("seabios", "/usr/share/seabios/bios-256k.bin", "has the firmware of these machines"),

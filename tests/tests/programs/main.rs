@@ -7,6 +7,7 @@
 mod boot_script;
 mod common;
 mod damage;
+mod foreign_keys;
 mod full_disk;
 mod hostile;
 mod keys;
