@@ -14,6 +14,8 @@ mod destination;
 mod diff;
 mod expiry;
 mod fsutil;
+#[doc(hidden)]
+pub mod fuzzing;
 mod keys;
 mod node;
 mod pending;

@@ -33,7 +33,8 @@ pub(crate) fn list(tree: &Tree) -> anyhow::Result<Vec<Installed>> {
     parse(&text)
 }
 
-fn parse(text: &str) -> anyhow::Result<Vec<Installed>> {
+/// The installed packages of a status file.
+pub(crate) fn parse(text: &str) -> anyhow::Result<Vec<Installed>> {
     let mut packages = Vec::new();
     for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty()) {
         let field = |name: &str| {

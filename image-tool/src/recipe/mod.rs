@@ -160,6 +160,18 @@ pub(crate) fn load(images: &Path, role: &Role) -> Result<Recipe, RecipeError> {
     merge::finish(role, merged, origin)
 }
 
+/// The recipe that `text` alone is, as if it stood at `path` and what it extends were empty.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn parse_alone(path: &Path, text: &str, role: &Role) -> Result<Recipe, RecipeError> {
+    let source = raw::Source::parse(path, text)?;
+    rules::check(path, &source)?;
+    let allowed = source.allow_secrets(path).map(|entry| (entry.path.clone(), entry));
+    let origin = Origin { allow_secrets: allowed.collect(), ..Origin::default() };
+    merge::finish(role, source.content, origin)
+}
+
 fn read(images: &Path, role: &Role) -> Result<(PathBuf, raw::Source), RecipeError> {
     let path = images.join(role.as_str()).join(RECIPE_FILE);
     let read = |source| RecipeError::Read { path: path.clone(), source };

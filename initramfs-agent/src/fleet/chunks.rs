@@ -89,6 +89,23 @@ fn flow(result: &Result<(), Stopped>) -> ControlFlow<()> {
     if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
+/// As a transfer does it, without one.
+pub(super) fn split<'a>(
+    entries: &Index,
+    wanted: &[usize],
+    pieces: impl Iterator<Item = &'a [u8]>,
+    sink: &mut EntrySink<'_>,
+) {
+    let stored_len =
+        |number: usize| entries.entries().get(number).map_or(0, |entry| u64::from(entry.stored_len));
+    let mut split = Splitter { wanted, done: 0, bytes: Vec::new() };
+    for piece in pieces {
+        if split.take(piece, &stored_len, sink).is_break() {
+            return;
+        }
+    }
+}
+
 /// Cuts a body into the chunks that were asked for.
 struct Splitter<'a> {
     wanted: &'a [usize],

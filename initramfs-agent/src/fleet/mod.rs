@@ -7,6 +7,8 @@ mod chunks;
 pub mod clock;
 pub mod fetch;
 pub mod floor;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod report;
 pub mod trusted;
 pub mod wish;

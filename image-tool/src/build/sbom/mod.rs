@@ -60,6 +60,14 @@ impl Parts {
         Ok(Self { installed, licences })
     }
 
+    /// Packages that all have the same copyright file.
+    pub(crate) fn with_copyright(installed: Vec<Installed>, copyright: &str) -> Self {
+        let found = licence::read(copyright);
+        let names = installed.iter().map(|installed| installed.package.name.clone());
+        let licences = names.filter_map(|name| Some((name, found.clone()?))).collect();
+        Self { installed, licences }
+    }
+
     /// The installed packages.
     pub(crate) fn installed(&self) -> &[Installed] {
         &self.installed

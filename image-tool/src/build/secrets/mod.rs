@@ -65,9 +65,13 @@ fn look(tree: &Tree, path: &str, content: &Content) -> std::io::Result<Option<Fi
         Content::Bytes(bytes) => std::borrow::Cow::Borrowed(bytes.as_ref()),
         Content::Archive { .. } => tree.read_head(content, HEAD)?.into(),
     };
-    let found =
-        places::look(path, &bytes).or_else(|| accounts::look(path, &bytes)).or_else(|| content::look(&bytes));
+    let found = look_at(path, &bytes);
     Ok(found.map(|(what, why)| Finding { path: path.to_owned(), what, why }))
+}
+
+/// What kind of secret the file at `path` is, and what says so.
+pub(crate) fn look_at(path: &str, bytes: &[u8]) -> Option<(&'static str, String)> {
+    places::look(path, bytes).or_else(|| accounts::look(path, bytes)).or_else(|| content::look(bytes))
 }
 
 /// The line, from 1, that byte `offset` is in.

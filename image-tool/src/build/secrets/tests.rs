@@ -13,7 +13,7 @@ fn tree(files: &[(&str, &[u8])]) -> Tree {
     tree
 }
 
-fn look_at(path: &str, bytes: &[u8]) -> Option<(String, String)> {
+fn found(path: &str, bytes: &[u8]) -> Option<(String, String)> {
     let content = Content::Bytes(bytes.into());
     let found = look(&tree(&[]), path, &content).unwrap()?;
     Some((found.what.to_owned(), found.why))
@@ -21,7 +21,7 @@ fn look_at(path: &str, bytes: &[u8]) -> Option<(String, String)> {
 
 /// What the file is taken for.
 fn what(path: &str, bytes: impl AsRef<[u8]>) -> String {
-    look_at(path, bytes.as_ref()).map_or_else(|| "nothing".to_owned(), |(what, _)| what)
+    found(path, bytes.as_ref()).map_or_else(|| "nothing".to_owned(), |(what, _)| what)
 }
 
 fn allow(path: &str) -> AllowSecret {
@@ -149,13 +149,13 @@ fn files_are_told_by_where_they_lie() {
 #[test]
 fn password_hashes_are_found_in_lists_and_backups() {
     let locked = "root:*:19000:0:99999:7:::\nbin:!*:1::::::\nnew:!:1::::::\nnone:!!:1::::::\n";
-    assert_eq!(look_at("etc/shadow", locked.as_bytes()), None);
+    assert_eq!(found("etc/shadow", locked.as_bytes()), None);
     for path in ["etc/shadow", "etc/shadow-", "var/backups/shadow.bak", "etc/gshadow", "etc/passwd"] {
-        let found = look_at(path, b"root:*:1\nbob:$y$j9T$abc:1\neve:!$6$x$y:1\n").unwrap();
+        let found = found(path, b"root:*:1\nbob:$y$j9T$abc:1\neve:!$6$x$y:1\n").unwrap();
         assert_eq!(found, ("password hash".into(), "of bob, eve".into()), "{path}");
     }
     let many: String = (0..9).map(|number| format!("u{number}:abc:1\n")).collect();
-    assert_eq!(look_at("etc/shadow", many.as_bytes()).unwrap().1, "of u0, u1, u2, u3, u4 and 4 more");
+    assert_eq!(found("etc/shadow", many.as_bytes()).unwrap().1, "of u0, u1, u2, u3, u4 and 4 more");
     assert_eq!(what("etc/security/opasswd", "bob:1000:1:$y$j9T$abc\n"), "password hash");
     assert_eq!(what("etc/passwd", "root:x:0:0:root:/root:/bin/bash\n"), "nothing");
 }
