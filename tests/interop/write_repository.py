@@ -31,6 +31,12 @@ EXPIRES = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=2)
 TOP_LEVEL = ("root", "targets", "snapshot", "timestamp")
 ROLES = {"releases": ["images/*"], "pins": ["pins/*"]}
 IMAGE = "images/ha@1.json"
+# Signed in every role: strings, orders and numbers in which two canonical forms could differ.
+ODD = {
+    "é\n\t\"\\/\u2028\u007f": ["\u0000\u001f", "\U0001f600", True, False, None, -1, 0, 2**53 + 1, 2**63 - 1],
+    "\U0001f600": {},
+    "\ufb33": {"": [], "b": 1, "a": 2, "B": 3},
+}
 
 
 class Repository:
@@ -44,6 +50,8 @@ class Repository:
             "timestamp": Metadata(Timestamp(expires=EXPIRES)),
             **{role: Metadata(Targets(expires=EXPIRES)) for role in ROLES},
         }
+        for metadata in self.roles.values():
+            metadata.signed.unrecognized_fields["x-odd"] = ODD
         for role in TOP_LEVEL:
             self.signed("root").add_key(self.signers[role][0].public_key, role)
         self.signed("targets").delegations = Delegations({}, roles={})
