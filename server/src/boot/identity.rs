@@ -1,19 +1,31 @@
-//! Who asks for a boot script: the query of `/boot.ipxe`.
+//! Who asks for a boot script, and with which join token: the query of `/boot.ipxe`.
 //!
 //! The MAC address is the identity; the rest is shown to people. Everything in a query is forgeable: it selects a script, never
 //! a right.
 
 use std::collections::BTreeMap;
 
+use fleet_protocol::join::JoinToken;
 use image_format::NodeId;
 
 /// Longest query, in bytes.
 const QUERY_MAX: usize = 2048;
+/// The parameter with a join token. It is a secret: it is never kept, shown or logged.
+const JOIN: &str = "join";
 /// Longest value that is kept, in bytes.
 const VALUE_MAX: usize = 128;
 /// Parameters that are kept; others are ignored, so that newer bootstrap scripts may say more.
 pub const KEPT: [&str; 10] =
     ["mac", "uuid", "serial", "asset", "manufacturer", "product", "arch", "platform", "hostname", "ip"];
+
+/// What a query says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Who asks; none for a node that has not been asked yet.
+    pub identity: Option<Identity>,
+    /// The join token, if it is spelled as one. One that is not must not keep a node from booting.
+    pub join: Option<JoinToken>,
+}
 
 /// A node that asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,18 +53,26 @@ pub enum IdentityError {
     Mac(String),
 }
 
-/// Reads a query; `None` when it is absent or empty: the node has not been asked yet.
+/// Reads a query. It names nobody when it is absent, empty or only a join token.
 ///
 /// # Errors
 /// [`IdentityError`].
-pub fn parse(query: Option<&str>) -> Result<Option<Identity>, IdentityError> {
-    let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(None) };
+pub fn parse(query: Option<&str>) -> Result<Asked, IdentityError> {
+    let query = query.unwrap_or_default();
     if query.len() > QUERY_MAX {
         return Err(IdentityError::TooLong(query.len()));
     }
     let mut shown = BTreeMap::new();
+    let (mut join, mut names) = (None, false);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if name == JOIN {
+            if join.replace(value.parse().ok()).is_some() {
+                return Err(IdentityError::Twice(name.to_owned()));
+            }
+            continue;
+        }
+        names = true;
         if !KEPT.contains(&name) {
             continue;
         }
@@ -61,11 +81,15 @@ pub fn parse(query: Option<&str>) -> Result<Option<Identity>, IdentityError> {
             return Err(IdentityError::Twice(name.to_owned()));
         }
     }
+    let join = join.flatten();
+    if !names {
+        return Ok(Asked { identity: None, join });
+    }
     let mac = shown.get("mac").cloned().unwrap_or_default();
     let node = node_of(&mac).ok_or(IdentityError::Mac(mac))?;
     shown.insert("mac".to_owned(), node.to_string());
     shown.retain(|_, value| !value.is_empty());
-    Ok(Some(Identity { node, shown }))
+    Ok(Asked { identity: Some(Identity { node, shown }), join })
 }
 
 /// The node id of a MAC address in any of its usual spellings.
@@ -117,14 +141,31 @@ mod tests {
             ["52-54-00-ab-cd-ef", "52:54:00:AB:CD:EF", "52%3A54%3a00%3aab%3acd%3aef", "52-54-00-AB-cd-ef"]
         {
             let query = format!("mac={mac}&serial=To+be%20filled%0a&uuid=&other=1&");
-            let identity = parse(Some(&query)).unwrap().unwrap();
+            let identity = parse(Some(&query)).unwrap().identity.unwrap();
             assert_eq!(identity.node, node);
             assert_eq!(identity.shown["mac"], node.as_str());
             assert_eq!(identity.shown["serial"], "To be filled?");
             assert_eq!(identity.shown.len(), 2);
         }
-        assert_eq!(parse(None), Ok(None));
-        assert_eq!(parse(Some("")), Ok(None));
+        assert_eq!(parse(None), Ok(Asked::default()));
+        assert_eq!(parse(Some("")), Ok(Asked::default()));
+    }
+
+    #[test]
+    fn a_join_token_is_read_and_never_shown() {
+        let token = format!("bascule-join-1.010203040506.{}.{}.rack", "ab".repeat(16), "0".repeat(64));
+        let alone = parse(Some(&format!("join={token}"))).unwrap();
+        assert_eq!(
+            (alone.identity, alone.join.as_ref().map(JoinToken::to_text)),
+            (None, Some(token.clone()))
+        );
+        let both = parse(Some(&format!("mac=52-54-00-ab-cd-ef&join={token}"))).unwrap();
+        assert_eq!(both.join, alone.join);
+        assert!(!format!("{both:?}").contains("abab"));
+        assert_eq!(both.identity.unwrap().shown.len(), 1);
+        let cut = parse(Some("mac=52-54-00-ab-cd-ef&join=bascule-join-1.0102")).unwrap();
+        assert_eq!((cut.identity.is_some(), cut.join), (true, None), "the node boots without it");
+        assert_eq!(parse(Some("join=a&join=b")), Err(IdentityError::Twice("join".into())));
     }
 
     #[test]
@@ -160,7 +201,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_query_is_refused_or_harmless(query in "(mac=52-54-00-ab-cd-ef&)?.{0,60}(serial=.{0,200})?") {
-            if let Ok(Some(identity)) = parse(Some(&query)) {
+            if let Ok(Asked { identity: Some(identity), .. }) = parse(Some(&query)) {
                 for value in identity.shown.values() {
                     prop_assert!(value.len() <= VALUE_MAX);
                     prop_assert!(value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()));

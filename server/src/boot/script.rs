@@ -5,9 +5,10 @@
 //! local disk, so a dead server does not stop a node that has a good slot.
 //!
 //! iPXE expands `${…}` everywhere and takes `||` and `&&` between words as operators. What is not ours and stands in a script
-//! cannot contain them: node ids, groups and image names by their types, hosts by [`super::host`], the role's command line by the
+//! cannot contain them: node ids, groups, join tokens and image names by their types, hosts by [`super::host`], the role's command line by the
 //! rules of the manifest (200 bytes of plain characters), reasons by [`plain`].
 
+use fleet_protocol::join::JoinToken;
 use image_format::NodeId;
 use image_format::manifest::Manifest;
 
@@ -21,12 +22,13 @@ const FIRST_WAIT: u32 = 2;
 /// Seconds that a reason stays on the screen.
 const READING_TIME: u32 = 5;
 
-/// The script for a node that has not said who it is: it asks again with what iPXE knows.
-pub fn bootstrap(urls: &Urls) -> String {
+/// The script for a node that has not said who it is: it asks again with what iPXE knows, and with its join token.
+pub fn bootstrap(urls: &Urls, join: Option<&JoinToken>) -> String {
+    let join = join.map(|token| format!("&join={}", token.to_text())).unwrap_or_default();
     let url = format!(
         "{}/boot.ipxe?mac=${{netX/mac:hexhyp}}&uuid=${{uuid}}&serial=${{serial:uristring}}&asset=${{asset:uristring}}\
          &manufacturer=${{manufacturer:uristring}}&product=${{product:uristring}}&arch=${{buildarch}}\
-         &platform=${{platform}}&hostname=${{hostname:uristring}}&ip=${{ip}}",
+         &platform=${{platform}}&hostname=${{hostname:uristring}}&ip=${{ip}}{join}",
         urls.delivery
     );
     let mut script = String::from("#!ipxe\necho Bascule: asking for the script of ${netX/mac:hexhyp}\n");
@@ -35,8 +37,13 @@ pub fn bootstrap(urls: &Urls) -> String {
     script
 }
 
-/// The script for `node`, and the word for it in the metrics.
-pub fn for_node(choice: &Choice<'_>, node: &NodeId, urls: &Urls) -> (String, &'static str) {
+/// The script for `node`, and the word for it in the metrics. With a join token that can be used, the agent gets it.
+pub fn for_node(
+    choice: &Choice<'_>,
+    node: &NodeId,
+    urls: &Urls,
+    join: Option<&JoinToken>,
+) -> (String, &'static str) {
     match choice {
         Choice::Leave { reason } => (leave(node, reason), "left"),
         Choice::Load { manifest, group, instead } => {
@@ -46,7 +53,7 @@ pub fn for_node(choice: &Choice<'_>, node: &NodeId, urls: &Urls) -> (String, &'s
             }
             let note = if instead.is_some() { " (not the pinned image)" } else { "" };
             script += &format!("echo Bascule: node {node}, group {group}: {}{note}\n", manifest.name);
-            script += &load(manifest, node, urls);
+            script += &load(manifest, node, urls, join);
             (script, if instead.is_some() { "fallback" } else { "load" })
         }
     }
@@ -74,20 +81,21 @@ exit
 ";
 
 /// The role's command line, then the words that the agent reads.
-fn cmdline(manifest: &Manifest, node: &NodeId, urls: &Urls) -> String {
+fn cmdline(manifest: &Manifest, node: &NodeId, urls: &Urls, join: Option<&JoinToken>) -> String {
+    let join = join.map(|token| format!(" bascule.join={}", token.to_text())).unwrap_or_default();
     let words = format!(
-        "bascule.server={} bascule.admin={} bascule.mac={node} bascule.kernel={} bascule.boot=net initrd=initramfs",
+        "bascule.server={} bascule.admin={} bascule.mac={node} bascule.kernel={} bascule.boot=net{join} initrd=initramfs",
         urls.delivery, urls.admin, manifest.kernel.object.id
     );
     format!("{} {words}", manifest.kernel.cmdline.trim()).trim_start().to_owned()
 }
 
-fn load(manifest: &Manifest, node: &NodeId, urls: &Urls) -> String {
+fn load(manifest: &Manifest, node: &NodeId, urls: &Urls, join: Option<&JoinToken>) -> String {
     // Nodes that power on together must not retry together.
     let jitter = FIRST_WAIT + blake3::hash(node.as_str().as_bytes()).as_bytes()[0] as u32 % (FIRST_WAIT + 1);
     let object = |id| format!("{}/objects/{id}", urls.delivery);
     let kernel_url = object(manifest.kernel.object.id);
-    let kernel = format!("kernel --name kernel {kernel_url} {}", cmdline(manifest, node, urls));
+    let kernel = format!("kernel --name kernel {kernel_url} {}", cmdline(manifest, node, urls, join));
     let initrd = format!("initrd --name initramfs {}", object(manifest.initramfs.id));
     let mut script = retried("kernel", &kernel, jitter);
     script += &retried("initramfs", &initrd, jitter);
@@ -123,7 +131,7 @@ mod tests {
     fn the_script_of_a_node_loads_its_image() {
         let (manifest, group) = (manifest("ha@1", 1), "rack".parse().unwrap());
         let choice = Choice::Load { manifest: &manifest, group: &group, instead: None };
-        let (script, outcome) = for_node(&choice, &node(), &URLS());
+        let (script, outcome) = for_node(&choice, &node(), &URLS(), None);
         assert_eq!(outcome, "load");
         assert!(
             script.starts_with("#!ipxe\necho Bascule: node 52-54-00-12-34-56, group rack: ha@1\n"),
@@ -150,7 +158,7 @@ mod tests {
         let (manifest, group) = (manifest("ha@2", 2), "rack".parse().unwrap());
         let why = "ha@3 failed: ${evil} || exit\nkernel http://evil && boot".to_owned();
         let choice = Choice::Load { manifest: &manifest, group: &group, instead: Some(why) };
-        let (script, outcome) = for_node(&choice, &node(), &URLS());
+        let (script, outcome) = for_node(&choice, &node(), &URLS(), None);
         assert_eq!(outcome, "fallback");
         let comment = "# Not the pinned image: ha@3 failed: ?{evil} // exit?kernel http://evil and boot";
         assert_eq!(script.lines().nth(1), Some(comment));
@@ -161,12 +169,12 @@ mod tests {
         let choice = Choice::Leave { reason: "group x is not pinned".into() };
         let expected = "#!ipxe\necho Bascule: node 52-54-00-12-34-56: group x is not pinned\n\
                         echo Bascule: going on with the local disk\nsleep 5\nexit\n";
-        assert_eq!(for_node(&choice, &node(), &URLS()), (expected.to_owned(), "left"));
+        assert_eq!(for_node(&choice, &node(), &URLS(), None), (expected.to_owned(), "left"));
     }
 
     #[test]
     fn the_first_script_asks_again_with_the_identity() {
-        let script = bootstrap(&URLS());
+        let script = bootstrap(&URLS(), None);
         assert!(script.contains(
             "\nchain --replace http://10.0.2.2:7080/boot.ipxe?mac=${netX/mac:hexhyp}&uuid=${uuid}&"
         ));

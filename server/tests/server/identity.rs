@@ -335,6 +335,36 @@ async fn a_join_token_enrols_into_its_group() {
 }
 
 #[tokio::test]
+async fn a_new_node_boots_into_the_group_of_its_token() {
+    let (running, root) = published().await;
+    let token = JoinToken::new([1; 6], [2; 16], root, Some("rack".parse().unwrap()));
+    new_token(&running, &token, 3600, 1).await;
+    let text = token.to_text();
+    let first = running.get(&format!("/boot.ipxe?join={text}")).await.text();
+    assert!(first.contains(&format!("&ip=${{ip}}&join={text}")), "{first}");
+    let without = running.get(&format!("/boot.ipxe?mac={OTHER}")).await.text();
+    assert!(without.contains("is in no group") && !without.contains("bascule.join"), "{without}");
+    let script = running.get(&format!("/boot.ipxe?mac={OTHER}&join={text}")).await.text();
+    assert!(
+        script.contains("group rack: ha@1") && script.contains(&format!(" bascule.join={text} ")),
+        "{script}"
+    );
+    // Cut, guessed, of another group: the node boots as it would without.
+    let guessed = JoinToken::new([1; 6], [3; 16], root, Some("rack".parse().unwrap())).to_text();
+    let moved = JoinToken::new([1; 6], [2; 16], root, Some("rac".parse().unwrap())).to_text();
+    for bad in [&text[..40], &guessed, &moved, "x"] {
+        let got = running.get(&format!("/boot.ipxe?mac={OTHER}&join={bad}")).await.text();
+        assert!(got.contains("is in no group") && !got.contains("bascule.join"), "{bad} {got}");
+    }
+    let mut machine = Machine::new(OTHER, 1);
+    enrol(&running, OTHER, &machine.enrol(root, Some(&token))).await;
+    let after = running.get(&format!("/boot.ipxe?mac={OTHER}&join={text}")).await.text();
+    assert!(after.contains("group rack: ha@1") && !after.contains("bascule.join"), "used up: {after}");
+    let seen = view(&running, OTHER).await;
+    assert!(!format!("{seen:?}").contains(&"02".repeat(16)), "the secret is kept nowhere");
+}
+
+#[tokio::test]
 async fn tokens_that_do_not_fit_are_refused() {
     let (running, root) = published().await;
     let token = JoinToken::new([1; 6], [2; 16], root, None);

@@ -118,7 +118,8 @@ impl Keys {
         let rival = self.rival(message, known);
         let note = rival.as_ref().map_or("waits for approval", |fault| fault.message.as_str());
         let waiting = self.pending.iter().find(|waiting| waiting.key == message.key);
-        let note = match waiting.filter(|waiting| message.reason.is_empty() && waiting.note.starts_with(note)) {
+        let note = match waiting.filter(|waiting| message.reason.is_empty() && waiting.note.starts_with(note))
+        {
             // Reports give no reason: the one of the enrolment stays.
             Some(waiting) => waiting.note.clone(),
             None if message.reason.is_empty() => note.to_owned(),
