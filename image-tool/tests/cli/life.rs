@@ -245,7 +245,7 @@ fn metadata_is_renewed_here_and_there() {
 }
 
 /// Signs everything anew as of a year ago.
-fn age(place: &Place) {
+pub(crate) fn age(place: &Place) {
     let store = Store::open(place.repo().join("store")).unwrap();
     let repository = Repository::open(&store);
     let files = repository.trusted().unwrap().unwrap();

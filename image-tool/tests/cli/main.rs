@@ -15,3 +15,4 @@ mod place;
 mod publish;
 mod read;
 mod server;
+mod trust;
