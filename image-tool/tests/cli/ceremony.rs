@@ -564,3 +564,27 @@ fn a_pin_proposal_hides_nothing() {
     place.ok(&["pin", "db", "ha@2"]);
     says(&place.refused(&["pins", "commit", "good.json"]), &["has version 3, expected 4", "prepare it anew"]);
 }
+
+#[test]
+fn floors_rise_and_images_are_taken_back() {
+    let place = Place::new();
+    place.signed(&Fake::new("ha@1", 1, 4));
+    place.signed(&Fake::new("ha@2", 2, 4));
+    place.ok(&["pin", "web", "ha@1"]);
+    let pinned = ["root", "prepare", "--floor", "ha=2", "-o", "floor.json"];
+    says(&place.refused(&pinned), &["group web is pinned to ha@1 with release counter 1, below 2"]);
+    let remove = ["releases", "prepare", "--remove", "ha@1", "-o", "remove.json"];
+    says(&place.refused(&remove), &["group web is pinned to ha@1"]);
+    place.ok(&["pin", "web", "ha@2"]);
+    says(&place.ok(&pinned), &["nodes install no ha image below release counter 2 (before: 0)"]);
+    says(&place.ok(&remove), &["- image ha@1 is listed no more"]);
+    for (verb, file) in [("root", "floor.json"), ("releases", "remove.json")] {
+        place.ok(&[verb, "sign", file, "--yes"]);
+        place.ok(&[verb, "commit", file]);
+    }
+    says(&place.refused(&["pin", "web", "ha@1"]), &["ha@1 is built but not signed"]);
+    place.ok(&["sign", "ha@1"]);
+    says(&place.refused(&["pin", "web", "ha@1"]), &["release counter 1, the signed floor of role ha is 2"]);
+    let lower = ["root", "prepare", "--floor", "ha=1", "-o", "lower.json"];
+    says(&place.refused(&lower), &["is 2 already, and never goes down to 1"]);
+}

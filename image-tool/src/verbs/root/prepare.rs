@@ -6,9 +6,11 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum as _;
+use image_format::repository::FLOOR_TARGET;
+use image_format::{Role, Sha256};
 use signing::metadata::Signers;
 use signing::repo::{Repository as Model, Section};
-use signing::{KeyId, PublicKey};
+use signing::{KeyId, PublicKey, Value};
 
 use crate::ceremony::{self, Ceremony};
 use crate::change::Change;
@@ -20,6 +22,7 @@ Examples:
   imgtool root prepare --add-key releases=new.pub --remove-key releases=releases -o rotate.json
   imgtool root prepare --remove-key root=root-2 --add-key root=root-4.pub -o revoke.json
   imgtool root prepare --threshold pins=2 --add-key pins=bob.pub -o two-admins.json
+  imgtool root prepare --floor ha=12 -o floor.json
   imgtool root prepare --renew -o renew.json";
 
 /// Prepare a change of keys, thresholds or dates; nothing is signed yet
@@ -40,6 +43,11 @@ pub(crate) struct Args {
     /// How many keys must sign for a role
     #[arg(long, value_name = "ROLE=N")]
     threshold: Vec<Named>,
+
+    /// Let nodes install no image of an image role below this release counter: what a stolen release key has listed below it is
+    /// worth nothing
+    #[arg(long, value_name = "ROLE=N", value_parser = floor)]
+    floor: Vec<(Role, u64)>,
 
     /// Sign root and targets anew, so that they last longer
     #[arg(long)]
@@ -88,11 +96,54 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         let keys: Vec<PublicKey> = after.keys.into_values().collect();
         change.model_mut().set_signers(role.role(), &keys, after.threshold)?;
     }
+    if !args.floor.is_empty() {
+        set_floors(&args.floor, &mut change)?;
+    }
     if args.renew {
         change.model_mut().renew(KeyRole::Root.role());
         change.model_mut().renew(KeyRole::Targets.role());
     }
     ceremony::prepared(Ceremony::Root, &change.propose()?, &args.out, context)
+}
+
+fn floor(text: &str) -> Result<(Role, u64), String> {
+    let (role, counter) = text.split_once('=').ok_or("expected ROLE=N")?;
+    let role = role.parse().map_err(|error| format!("{error}"))?;
+    Ok((role, counter.parse().map_err(|_| format!("expected a number, found {counter:?}"))?))
+}
+
+/// The signed floors with the given ones. A floor that goes down would let old images in again, so it only rises.
+fn set_floors(floors: &[(Role, u64)], change: &mut Change) -> anyhow::Result<()> {
+    let mut all = change.view.floors.clone();
+    for (role, floor) in floors {
+        let before = all.insert(role.clone(), *floor).unwrap_or_default();
+        ensure!(
+            before <= *floor,
+            "the floor of role {role} is {before} already, and never goes down to {floor}"
+        );
+        let pinned = change.view.pins.values().filter_map(|pin| {
+            let (_, manifest) = change.view.images.get(&pin.stable.name)?;
+            (manifest.name.role == *role && manifest.counter < *floor).then_some((pin, manifest.counter))
+        });
+        if let Some((pin, counter)) = pinned.into_iter().next() {
+            bail!(
+                "group {} is pinned to {} with release counter {counter}, below {floor}; pin it to a newer image first",
+                pin.group,
+                pin.stable.name
+            );
+        }
+    }
+    let floors = all.into_iter().map(|(role, floor)| {
+        let floor = i64::try_from(floor).with_context(|| format!("floor of {role}: {floor} is too large"))?;
+        Ok((role.to_string(), Value::Int(floor)))
+    });
+    let floors = Value::Object(floors.collect::<anyhow::Result<_>>()?);
+    let custom = Value::from([("bascule", Value::from([("floors", floors)]))]);
+    // The target has no content of its own: all is in `custom`.
+    let empty = Sha256::of(b"");
+    let set =
+        change.model_mut().set_target(Section::Targets, FLOOR_TARGET, 0, empty.as_bytes(), Some(custom));
+    set.context("set the floors")
 }
 
 /// The role's rule as it is.
