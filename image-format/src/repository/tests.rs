@@ -1,4 +1,5 @@
 mod commits;
 mod deaths;
+mod online;
 mod publisher;
 mod refusals;

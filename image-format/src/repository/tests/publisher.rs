@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use signing::online::{OnlineKeys, OnlineRole};
 use signing::repo::{Lifetimes, Repository, RoleKeys, RoleName, Section};
 use signing::{SecretKey, UnixTime, Value};
 
@@ -82,6 +83,30 @@ impl Publisher {
         }
         seeds.push(seed);
         self.repo.set_signers(role, &[key(seed).public()], 1).unwrap();
+    }
+
+    /// The keys of snapshot and timestamp, for a server.
+    pub(super) fn online_keys(&self) -> OnlineKeys {
+        let mut online = OnlineKeys::default();
+        for (role, name) in
+            [(OnlineRole::Snapshot, RoleName::Snapshot), (OnlineRole::Timestamp, RoleName::Timestamp)]
+        {
+            self.seeds[&name].iter().for_each(|seed| online.add(role, key(*seed)));
+        }
+        online
+    }
+
+    /// Signs the changes; snapshot and timestamp are left to a server. Each role that changed says what it replaces.
+    pub(super) fn offline_upload(&mut self) -> Upload {
+        let before = self.repo.files().delegated.clone();
+        let mut upload = self.upload();
+        upload.metadata.retain(|name, _| !name.contains("snapshot") && name != "timestamp.json");
+        for (role, old) in before {
+            if upload.metadata.keys().any(|name| name.ends_with(&format!(".{role}.json"))) {
+                upload.base.insert(role, Sha256::of(&old));
+            }
+        }
+        upload
     }
 
     /// Signs the changes.
