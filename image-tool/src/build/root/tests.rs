@@ -149,7 +149,7 @@ fn an_overlay_cannot_bring_a_secret() {
     let world = World::new();
     world.put("images/app/overlay/etc/app.key", "-----BEGIN EC PRIVATE KEY-----\n");
     let error = world.refused();
-    assert!(error.contains("\n  /etc/app.key: private key (line 1)\n"), "{error}");
+    assert!(error.contains("\n  /etc/app.key: private key (at its start)\n"), "{error}");
     let allow = "[[allow-secret]]\npath = \"/etc/app.key\"\nreason = \"";
     assert!(error.ends_with(&format!("{allow}\"")), "{error}");
 

@@ -20,6 +20,11 @@ const PATTERNS: &[(&str, &str)] = &[
         KEY,
         r"\A\x30(?:\x82..|\x81.|[\x20-\x7f])\x02\x01[\x00\x01](?:\x30[\x05-\x40]|\x02\x82|\x04[\x14-\x42])",
     ),
+    // The same encrypted: an algorithm of PKCS #5 or PKCS #12 in its place.
+    (
+        "encrypted private key",
+        r"\A\x30(?:\x82..|\x81.|[\x20-\x7f])\x30.\x06[\x09\x0a]\x2a\x86\x48\x86\xf7\x0d\x01(?:\x05[\x01-\x0e]|\x0c\x01[\x01-\x06])",
+    ),
     ("PKCS #12 key store", r"\A\x30(?:\x82..|\x83...|\x80)\x02\x01\x03\x30"),
     ("Java key store with a private key", r"\A(?:\xfe\xed\xfe\xed|\xce\xce\xce\xce).{8}\x00\x00\x00\x01"),
     ("PuTTY private key", r"\APuTTY-User-Key-File-[0-9]"),
@@ -105,6 +110,10 @@ pub(super) fn look(bytes: &[u8]) -> Option<(&'static str, String)> {
             !found.as_bytes().windows(MADE_UP.len()).any(|part| part == MADE_UP)
         };
         let found = EACH[number].find_iter(bytes).find(real)?;
-        Some((PATTERNS[number].0, format!("line {}", line(bytes, found.start()))))
+        let place = match found.start() {
+            0 => "at its start".to_owned(),
+            start => format!("line {}", line(bytes, start)),
+        };
+        Some((PATTERNS[number].0, place))
     })
 }

@@ -61,6 +61,7 @@ fn private_keys_are_told_by_their_content() {
         (b"\x30\x82\x04\xbd\x02\x01\x00\x30\x0d\x06", "private key"),
         (b"\x30\x82\x04\xa4\x02\x01\x00\x02\x82\x01\x01", "private key"),
         (b"\x30\x77\x02\x01\x01\x04\x20", "private key"),
+        (b"\x30\x82\x05\x2d\x30\x57\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0d", "encrypted private key"),
         (b"\x30\x82\x09\x9f\x02\x01\x03\x30\x82", "PKCS #12 key store"),
         (b"\xfe\xed\xfe\xed\0\0\0\x02\0\0\0\x01\0\0\0\x01", "Java key store with a private key"),
         (b"\xfe\xed\xfe\xed\0\0\0\x02\0\0\0\x01\0\0\0\x02", "nothing"),
@@ -198,7 +199,10 @@ fn what_a_package_ships_is_public() {
     ]);
     let error = refuse(&tree, &Shipped::of(&tree), &[]).unwrap_err().to_string();
     let named: Vec<&str> = error.lines().filter(|line| line.starts_with("  /")).collect();
-    assert_eq!(named, ["  /etc/other.key: private key (line 1)", "  /srv/own.key: private key (line 1)"]);
+    assert_eq!(
+        named,
+        ["  /etc/other.key: private key (at its start)", "  /srv/own.key: private key (at its start)"]
+    );
 }
 
 #[test]
