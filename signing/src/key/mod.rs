@@ -275,4 +275,40 @@ mod tests {
             assert!(serde_json::from_value::<KeyId>(wrong.to_owned().into()).is_err());
         }
     }
+
+    #[test]
+    fn text_for_people_names_the_key() {
+        assert_eq!(format!("{:?}", public()), format!("PublicKey({PUBLIC})"));
+        let id = public().id();
+        assert_eq!((id.to_string().as_str(), id.as_str().len()), (id.as_str(), 64));
+        assert_eq!(format!("{id:?}"), format!("KeyId({id})"));
+    }
+
+    #[test]
+    fn only_ed25519_can_count() {
+        let with = |keytype: &str, scheme: &str| -> Key {
+            let public = Value::from([("public", PUBLIC.into())]);
+            let fields = [("keytype", keytype.into()), ("scheme", scheme.into()), ("keyval", public)];
+            from_value(&Value::from(fields)).unwrap()
+        };
+        assert_eq!(with("ed25519", "ed25519").public(), Ok(Some(public())));
+        for (keytype, scheme) in [("ed25519", "x"), ("x", "ed25519"), ("rsa", "rsassa-pss-sha256"), ("", "")]
+        {
+            assert_eq!(with(keytype, scheme).public(), Ok(None), "{keytype} {scheme}");
+            let verifier = super::Verifier::of(&with(keytype, scheme));
+            assert!(matches!(verifier, Ok(None)), "{keytype} {scheme}");
+        }
+        let without =
+            from_value::<Key>(&Value::from([("keytype", "ed25519".into()), ("scheme", "ed25519".into())]));
+        assert_eq!(without.unwrap().public(), Err(KeyError::Malformed("no keyval.public".to_owned())));
+    }
+
+    #[test]
+    fn a_verifier_takes_the_text_of_a_signature() {
+        let Ok(Some(verifier)) = super::Verifier::of(&public().to_key()) else { panic!() };
+        assert!(verifier.verifies(MESSAGE, &SIGNATURE.replace(' ', "")));
+        assert!(!verifier.verifies(b"other", SIGNATURE));
+        assert!(!verifier.verifies(MESSAGE, &SIGNATURE.to_uppercase()));
+        assert_eq!(verifier.identity(), public().as_bytes());
+    }
 }

@@ -140,3 +140,31 @@ fn either_hash_is_enough_and_every_known_one_counts() {
         assert_eq!(error, TrustError::UnknownHash { what: "target x".into() }, "{unknown:?}");
     }
 }
+
+/// Half a refresh shows nothing: what it has so far may be of two repositories.
+#[test]
+fn nothing_is_shown_before_the_refresh_is_complete() {
+    let mut site = Site::new();
+    let trusted = site.synced();
+    let files = site.files.clone();
+    for start in [TrustedFiles::from_root(site.first_root.clone()), trusted] {
+        let mut client = site.client_with(&start);
+        while let Some(wanted) = client.next().unwrap() {
+            assert!(client.timestamp().is_none() && client.snapshot().is_none(), "before {}", wanted.name);
+            assert!(client.role("targets").is_none() && client.role("releases").is_none());
+            assert!(client.top_level_target("floor").is_none() && client.proof().is_none());
+            assert_eq!(client.find("floor"), Err(TrustError::NotRefreshed));
+            assert_eq!(client.next_delegated(), Err(TrustError::NotRefreshed));
+            assert_eq!(client.targets_of("targets"), Err(TrustError::NotRefreshed));
+            assert_eq!(client.root().version, 1);
+            client.feed(&wanted.name, files.get(&wanted.name).map(Vec::as_slice)).unwrap();
+        }
+        assert_eq!(client.timestamp().unwrap().version, 1);
+        assert_eq!(client.snapshot().unwrap().version, 1);
+        assert_eq!(client.role("targets").unwrap().version, 1);
+        assert!(client.role("releases").is_none() && client.role("nobody").is_none(), "not looked at yet");
+        assert!(client.proof().unwrap().delegated.is_empty());
+        assert!(client.targets_of("releases").unwrap().is_empty());
+        assert_eq!(client.targets_of("targets").unwrap().len(), 1);
+    }
+}
