@@ -8,7 +8,7 @@ use image_format::record::{ImageRef, Record};
 use image_format::state::SlotState;
 use image_format::{Group, NodeId, Slot};
 
-use crate::http::{BaseUrl, Client, Limits};
+use crate::http::{BaseUrl, Client, HttpError, Limits};
 use crate::identity::Identity;
 use crate::say;
 
@@ -40,13 +40,14 @@ pub struct Reporter {
     node: NodeId,
     kernel: String,
     identity: Option<Identity>,
+    answered: bool,
 }
 
 impl Reporter {
     /// A reporter; without an address it stays silent.
     pub fn new(admin: Option<BaseUrl>, node: NodeId) -> Self {
         let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-        Self { client: admin.map(Client::new), node, kernel, identity: None }
+        Self { client: admin.map(Client::new), node, kernel, identity: None, answered: true }
     }
 
     /// Signs from now on, with the newest identity; without one reports go unsigned.
@@ -54,9 +55,9 @@ impl Reporter {
         self.identity = Some(identity);
     }
 
-    /// The identity that signs.
-    pub fn identity(&mut self) -> Option<&mut Identity> {
-        self.identity.as_mut()
+    /// Whether the server answered when it was told something last; true before.
+    pub fn is_answered(&self) -> bool {
+        self.answered
     }
 
     /// Sends a report. False, after a line on the console, when the server did not take it.
@@ -93,6 +94,8 @@ impl Reporter {
                 client.post_json(&path, &json, &limits).map(drop)
             }
         };
+        // A refusal is an answer, too.
+        self.answered = matches!(sent, Ok(()) | Err(HttpError::Status { .. }));
         match sent {
             Ok(()) => true,
             Err(error) => {

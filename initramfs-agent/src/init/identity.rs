@@ -14,6 +14,7 @@ use super::remember::remember;
 use super::session::Session;
 use crate::boot;
 use crate::disk::BootDisk;
+use crate::fleet::Reporter;
 use crate::identity::{Enroller, Identity, ROOT_DIGEST};
 use crate::say;
 
@@ -56,8 +57,9 @@ pub(super) fn adopt(session: &mut Session<'_>, state: &Path) {
     if !identity.made().is_empty() {
         say!("identity: made key {}: {}", identity.public().short(), identity.made());
     }
-    // After a kexec nobody has waited for the network; the health service asks then.
-    if session.reporter.is_none() {
+    // After a kexec nobody has waited for the network, and a server that was silent a moment ago would only cost time: then the health
+    // service asks.
+    if !session.reporter.as_ref().is_some_and(Reporter::is_answered) {
         return;
     }
     if let (Some(admin), Some(node)) = (session.admin.clone(), session.node()) {

@@ -258,7 +258,13 @@ impl Inventory {
         self.update(node, room, now, |record, known| {
             let outside = self.known(record, node, &message.key);
             let is_new = !record.keys.all().any(|key| key.key == message.key);
+            let marked = record.keys.used_twice.clone();
             let result = record.keys.judge(message, &outside, now);
+            if let Some(what) = record.keys.used_twice.clone().filter(|_| result == Ok(Standing::Pending))
+                && marked.as_ref() != Some(&what)
+            {
+                record.refused(&Fault::new(Refusal::KeyUsedTwice, what), now);
+            }
             if is_new && result.is_ok() {
                 let note = record.keys.pending.first().map(|key| key.note.clone()).unwrap_or_default();
                 record.event("new-key".to_owned(), &format!("key {}: {note}", message.key.short()), now);

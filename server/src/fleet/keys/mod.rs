@@ -101,7 +101,8 @@ pub enum Standing {
 }
 
 impl Keys {
-    /// Judges a signed message and notes its number. The key of one that is not known yet is kept as pending.
+    /// Judges a signed message and notes its number. The key of one that is not known yet is kept as pending. Signs of two machines
+    /// mark the node; with the approved key they are refused as well.
     ///
     /// # Errors
     /// [`Fault`]: revoked, replayed, or signs of two machines.
@@ -126,7 +127,16 @@ impl Keys {
             None => format!("{note}: {}", message.reason),
         };
         let used = self.candidate(message.key, &note, now).accept(message, now);
-        used.map_err(|misuse| self.misused(message, misuse))?;
+        if let Err(misuse) = used {
+            let fault = self.misused(message, misuse);
+            if fault.refusal != Refusal::KeyUsedTwice {
+                return Err(fault);
+            }
+            // Nobody relies on this key yet: the mark stands for the admin to see, and a machine with a restored disk is heard.
+            self.pending[0].numbers = Numbers::default();
+            let anew = self.pending[0].accept(message, now);
+            anew.map_err(|_| fault)?;
+        }
         if let Some(fault) = &rival
             && fault.refusal == Refusal::KeyUsedTwice
         {

@@ -94,6 +94,23 @@ fn one_key_at_two_machines_leaves_a_mark_until_the_admin_looks() {
 }
 
 #[test]
+fn a_waiting_key_with_a_restored_disk_is_heard_and_marked() {
+    let mut keys = Keys::default();
+    for number in 10..15 {
+        keys.judge(&message(1, number), &Known::default(), UnixTime(10)).unwrap();
+    }
+    let repeated = keys.judge(&message(1, 14), &Known::default(), UnixTime(11)).unwrap_err();
+    assert_eq!((repeated.refusal, keys.used_twice.as_ref()), (Refusal::Replayed, None));
+    for number in 3..6 {
+        let restored = Message { boot: "b1".parse().unwrap(), ..message(1, number) };
+        assert_eq!(keys.judge(&restored, &Known::default(), UnixTime(12)), Ok(Standing::Pending));
+    }
+    let what = "number 3 of unknown boot b1, behind 14: a copied key, or a restored disk";
+    assert_eq!(keys.used_twice.as_deref(), Some(what));
+    assert_eq!(keys.pending[0].numbers.last(), 5);
+}
+
+#[test]
 fn waiting_keys_are_few() {
     let mut keys = Keys::default();
     for seed in 1..=20 {
