@@ -8,11 +8,13 @@
 //! | `pkcs8` | encryption with a passphrase, as OpenSSL does it |
 //! | `passphrase` | where passphrases come from; never an argument |
 //! | `public`, `openssh` | keys of OpenSSL, OpenSSH, signify, minisign |
+//! | `online` | the public keys of a server that signs snapshot and timestamp |
 //! | `agent`, `command` | signing without having the key |
 
 mod agent;
 mod command;
 mod file;
+mod online;
 mod openssh;
 mod passphrase;
 mod pkcs8;
@@ -25,6 +27,7 @@ mod wire;
 
 pub(crate) use self::command::CommandKey;
 pub(crate) use self::file::{KEY_MAX, Secrecy, load_public, load_secret, public_path, save, secrecy};
+pub(crate) use self::online::online_keys;
 pub(crate) use self::passphrase::{PassphraseArgs, Passphrases};
 pub(crate) use self::report::KeyReport;
 pub(crate) use self::ring::{KeyNames, KeyRing, Present, check_role, key_dir, rules, sign_here, signers};

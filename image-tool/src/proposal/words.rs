@@ -52,7 +52,11 @@ pub(crate) fn progress(progress: &[Progress], names: &[(KeyId, String)]) -> Stri
 }
 
 fn lacking(need: &Need, names: &[(KeyId, String)]) -> String {
-    let list = |keys: &[KeyId]| keys.iter().map(|key| name(key, names)).collect::<Vec<_>>().join(", ");
+    let list = |keys: &[KeyId]| {
+        let mut keys: Vec<String> = keys.iter().map(|key| name(key, names)).collect();
+        keys.sort();
+        keys.join(", ")
+    };
     let signed = if need.signed.is_empty() { String::new() } else { format!(" ({})", list(&need.signed)) };
     let count = format!("{} of {} signatures{signed}", need.signed.len(), need.threshold);
     if need.is_met() {
@@ -83,7 +87,8 @@ fn role(change: &RoleChange, names: &[(KeyId, String)]) -> String {
         text.push('\n');
     }
     if content.is_empty() && signers.iter().all(SignersChange::is_same) {
-        text.push_str(&dim("  nothing else changes: signed anew\n"));
+        text.push_str(&dim("  nothing else changes: signed anew"));
+        text.push('\n');
     }
     text
 }

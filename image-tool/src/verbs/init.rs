@@ -7,8 +7,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
-use fleet_protocol::publish::{OnlineKey, OnlineKeyList};
+use anyhow::{Context as _, bail};
 use image_format::repository::{Repository, Upload};
 use image_format::store::Store;
 use serde::Serialize;
@@ -61,9 +60,6 @@ pub(crate) struct Args {
 const KEYS: u32 = 3;
 const THRESHOLD: u32 = 2;
 
-/// Longest file with a server's public keys, in bytes.
-const ONLINE_KEYS_MAX: u64 = 64 << 10;
-
 #[derive(Debug, Serialize)]
 struct Report {
     repository: PathBuf,
@@ -97,7 +93,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         config: config(args)?,
         single_key: args.single_key,
         passphrase: args.encrypt.then(|| context.passphrases.choose(&keys::key_dir(&dir))).transpose()?,
-        online: args.online_keys.as_deref().map(online_keys).transpose()?,
+        online: args.online_keys.as_deref().map(keys::online_keys).transpose()?,
     };
     let name = dir.file_name().with_context(|| format!("{}: expected a directory name", dir.display()))?;
     let parent = dir.parent().unwrap_or(Path::new("/"));
@@ -145,28 +141,6 @@ fn config(args: &Args) -> anyhow::Result<Config> {
     };
     let token_file = args.token_file.as_deref().map(absolute).transpose()?;
     Ok(Config { remote, token_file, ..Config::default() })
-}
-
-/// The public keys of a server: one of each online role at least, and of no other.
-fn online_keys(path: &Path) -> anyhow::Result<Vec<(KeyRole, PublicKey)>> {
-    let what = || format!("read the server's keys from {}", path.display());
-    let bytes = fsutil::read_limited(path, ONLINE_KEYS_MAX)?;
-    let list: OnlineKeyList = serde_json::from_slice(&bytes).with_context(what)?;
-    let mut found = Vec::new();
-    for OnlineKey { role, keyid, public_pem } in list.keys {
-        let role = match role.as_str() {
-            "snapshot" => KeyRole::Snapshot,
-            "timestamp" => KeyRole::Timestamp,
-            other => bail!("{}: expected snapshot or timestamp, found role {other:?}", what()),
-        };
-        let public = PublicKey::from_pem(&public_pem).with_context(what)?;
-        ensure!(public.id().as_str() == keyid, "{}: expected key id {keyid}, found {}", what(), public.id());
-        found.push((role, public));
-    }
-    for role in [KeyRole::Snapshot, KeyRole::Timestamp] {
-        ensure!(found.iter().any(|(found, _)| *found == role), "{}: there is no key for {role}", what());
-    }
-    Ok(found)
 }
 
 fn make(dir: &Path, wanted: &Wanted) -> anyhow::Result<Vec<Key>> {

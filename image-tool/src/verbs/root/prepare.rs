@@ -22,6 +22,7 @@ Examples:
   imgtool root prepare --add-key releases=new.pub --remove-key releases=releases -o rotate.json
   imgtool root prepare --remove-key root=root-2 --add-key root=root-4.pub -o revoke.json
   imgtool root prepare --threshold pins=2 --add-key pins=bob.pub -o two-admins.json
+  imgtool root prepare --online-keys server.json -o server-signs.json
   imgtool root prepare --floor ha=12 -o floor.json
   imgtool root prepare --renew -o renew.json";
 
@@ -43,6 +44,10 @@ pub(crate) struct Args {
     /// How many keys must sign for a role
     #[arg(long, value_name = "ROLE=N")]
     threshold: Vec<Named>,
+
+    /// Let a server sign snapshot and timestamp with these keys and no others: the file that `imgserver keys new --json` prints
+    #[arg(long, value_name = "FILE")]
+    online_keys: Option<PathBuf>,
 
     /// Let nodes install no image of an image role below this release counter: what a stolen release key has listed below it is
     /// worth nothing
@@ -95,6 +100,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         let Some(after) = edited(args, role, &before, &names, context)? else { continue };
         let keys: Vec<PublicKey> = after.keys.into_values().collect();
         change.model_mut().set_signers(role.role(), &keys, after.threshold)?;
+    }
+    if let Some(path) = &args.online_keys {
+        let online = keys::online_keys(path)?;
+        for role in [KeyRole::Snapshot, KeyRole::Timestamp] {
+            let keys: Vec<PublicKey> =
+                online.iter().filter(|(of, _)| *of == role).map(|(_, key)| *key).collect();
+            change.model_mut().set_signers(role.role(), &keys, 1)?;
+        }
     }
     if !args.floor.is_empty() {
         set_floors(&args.floor, &mut change)?;

@@ -188,8 +188,14 @@ fn row(
         days_left: left.div_euclid(SECONDS_PER_DAY),
         state,
         threshold: rules.threshold,
-        keys: rules.keyids.iter().map(key).collect(),
+        keys: sorted(rules.keyids.iter().map(key).collect()),
     }))
+}
+
+/// By name, those without one last.
+fn sorted(mut keys: Vec<Key>) -> Vec<Key> {
+    keys.sort_by_key(|key| (key.label.is_none(), key.label.clone(), key.keyid.clone()));
+    keys
 }
 
 /// When a role needs attention, in seconds before its end.
