@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::image::Fake;
 use crate::place::{Place, says, snapshot, text};
+use crate::server::{Fake as Server, TOKEN};
 
 /// A machine without a repository.
 struct Machine<'p> {
@@ -587,4 +588,49 @@ fn floors_rise_and_images_are_taken_back() {
     says(&place.refused(&["pin", "web", "ha@1"]), &["release counter 1, the signed floor of role ha is 2"]);
     let lower = ["root", "prepare", "--floor", "ha=1", "-o", "lower.json"];
     says(&place.refused(&lower), &["is 2 already, and never goes down to 1"]);
+}
+
+#[test]
+fn snapshot_and_timestamp_are_given_to_a_server() {
+    let place = Place::empty();
+    let server = Server::start(&place.path("published"));
+    fs::write(place.path("token"), TOKEN).unwrap();
+    let token = place.path("token").display().to_string();
+    place.ok(&["init", "--single-key", "--remote", &server.url, "--token-file", &token]);
+    place.signed(&Fake::new("ha@1", 1, 4));
+    place.ok(&["publish"]);
+    fs::write(place.path("online.json"), server.sign()).unwrap();
+    let shown = place.ok(&["root", "prepare", "--online-keys", "online.json", "-o", "server.json"]);
+    says(
+        &shown,
+        &[
+            "1 of 1 keys sign snapshot (before: 1 of 1)",
+            "1 of 1 keys sign timestamp (before: 1 of 1)",
+            "no longer",
+        ],
+    );
+    place.ok(&["root", "sign", "server.json", "--yes"]);
+    place.ok(&["root", "commit", "server.json"]);
+    for role in ["snapshot", "timestamp"] {
+        fs::remove_file(place.repo().join(format!("keys/{role}.pem"))).unwrap();
+    }
+    place.ok(&["pin", "web", "ha@1"]);
+    let status = place.json(&["trust", "status", "--to", &server.url]);
+    let root = &status["roles"][0];
+    assert_eq!((root["role"].as_str(), root["version"].as_u64()), (Some("root"), Some(2)));
+    place.ok(&["verify", "--all"]);
+    for (content, expected) in [
+        ("{}", "missing field"),
+        (r#"{"keys":[]}"#, "there is no key for snapshot"),
+        (
+            r#"{"keys":[{"role":"root","keyid":"x","public_pem":"x"}]}"#,
+            "expected snapshot or timestamp, found role \"root\"",
+        ),
+    ] {
+        fs::write(place.path("online.json"), content).unwrap();
+        says(
+            &place.refused(&["root", "prepare", "--online-keys", "online.json", "-o", "x.json"]),
+            &[expected],
+        );
+    }
 }
