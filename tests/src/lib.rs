@@ -6,6 +6,8 @@
 pub mod build;
 pub mod conformance;
 pub mod demo;
+#[cfg(feature = "differential")]
+pub mod differential;
 pub mod edit;
 pub mod fixture;
 pub mod fleet;

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 
 use signing::{Client, RefreshError, TrustError, TrustedFiles, find_target, refresh};
 
-use crate::repository::{Files, NOW};
-use crate::{PATHS, Step, Verdict};
+use super::repository::{Files, NOW};
+use super::{PATHS, Step, Verdict};
 
 pub(crate) fn verdict(files: &Files) -> Verdict<TrustError> {
     let mut steps = Vec::new();

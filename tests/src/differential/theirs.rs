@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 use sigstore_tuf::transport::FetchFuture;
 use sigstore_tuf::{Error, Repository, Updater};
 
-use crate::repository::{Files, NOW};
-use crate::{PATHS, Step, Verdict};
+use super::repository::{Files, NOW};
+use super::{PATHS, Step, Verdict};
 
 struct Memory(Files);
 

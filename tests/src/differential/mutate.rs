@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use signing::repo::sign_envelope;
-use signing::{SecretKey, Value, parse};
+use signing::{Value, parse};
 
-use crate::repository::{Files, Repository, Role, field, signers};
+use super::repository::{Files, Repository, Role, field, signed, signers};
 
 /// The mutation `round` of a file: what was done, and the repository with it.
-pub(crate) fn mutation(honest: &Repository, role: Role, round: u64) -> (String, Files) {
+pub fn mutation(honest: &Repository, role: Role, round: u64) -> (String, Files) {
     let mut random = Random(round.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (role as u64 + 1) << 32 | 1);
     let mut repository = honest.clone();
     let mut listed = true;
@@ -19,21 +18,21 @@ pub(crate) fn mutation(honest: &Repository, role: Role, round: u64) -> (String, 
         6 => {
             let other = *random.pick(&Role::ALL);
             let keys = signers(other);
-            (format!("signed by {other:?}"), sign(&repository.content(role), &keys))
+            (format!("signed by {other:?}"), signed(&repository.content(role), &keys))
         }
         7 => {
             let other = *random.pick(&Role::ALL);
-            (format!("content of {other:?}"), sign(&repository.content(other), &signers(role)))
+            (format!("content of {other:?}"), signed(&repository.content(other), &signers(role)))
         }
         9 => {
             let mut content = repository.content(role);
             let time = (*random.pick(&TIMES)).to_owned();
             *field(&mut content, &["expires"]) = Value::String(time.clone());
-            (format!("expires {time}"), sign(&content, &signers(role)))
+            (format!("expires {time}"), signed(&content, &signers(role)))
         }
         10 => {
             let mut content = repository.content(role);
-            (delegations(&mut random, &mut content), sign(&content, &signers(role)))
+            (delegations(&mut random, &mut content), signed(&content, &signers(role)))
         }
         8 => {
             listed = false;
@@ -46,7 +45,7 @@ pub(crate) fn mutation(honest: &Repository, role: Role, round: u64) -> (String, 
             for _ in 0..=random.below(2) {
                 what.push(edit(&mut random, &mut content, ""));
             }
-            (what.join(", "), sign(&content, &signers(role)))
+            (what.join(", "), signed(&content, &signers(role)))
         }
     };
     if listed {
@@ -55,10 +54,6 @@ pub(crate) fn mutation(honest: &Repository, role: Role, round: u64) -> (String, 
         repository.put_unlisted(role, bytes);
     }
     (what, repository.files())
-}
-
-fn sign(content: &Value, keys: &[SecretKey]) -> Vec<u8> {
-    sign_envelope(content, &keys.iter().collect::<Vec<_>>()).unwrap()
 }
 
 /// Damage that knows nothing of the format.
@@ -95,7 +90,7 @@ fn bytes(random: &mut Random, file: &[u8]) -> (String, Vec<u8>) {
 /// Damage by somebody who knows JSON, but has no key.
 fn text(random: &mut Random, file: &[u8]) -> (String, Vec<u8>) {
     let text = str::from_utf8(file).unwrap();
-    let changed = match random.below(8) {
+    let changed = match random.below(10) {
         0 => text.replacen(
             "\"version\": ",
             &format!("\"version\": {}", random.pick(&["-", "0", "1.", "1e", "9"])),
@@ -106,7 +101,12 @@ fn text(random: &mut Random, file: &[u8]) -> (String, Vec<u8>) {
         3 => text.replacen("\"expires\"", "\"expir\\u0065s\"", 1),
         4 => text.replace('\n', "\r\n \t"),
         5 => text.replacen("\"signatures\"", "\"note\": \"unsigned\", \"signatures\"", 1),
-        6 => format!("{text}{}", random.pick(&["\n", " ", "x", "{}", "\0"])),
+        6 => text.replacen("\"signatures\"", "\"note\": 1.5, \"signatures\"", 1),
+        7 => {
+            let deep = format!("\"note\": {}{}, \"signatures\"", "[".repeat(40), "]".repeat(40));
+            text.replacen("\"signatures\"", &deep, 1)
+        }
+        8 => format!("{text}{}", random.pick(&["\n", " ", "x", "{}", "\0"])),
         _ => format!("{}{text}", random.pick(&["\n", " ", "\u{feff}", "//\n"])),
     };
     ("text".to_owned(), changed.into_bytes())

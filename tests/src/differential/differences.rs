@@ -1,21 +1,26 @@
 //! Where the two are meant to disagree, and why.
 
-use signing::{JsonError, KeyError, TrustError};
+use std::collections::BTreeMap;
 
-use crate::Step;
+use signing::{JsonError, KeyError, TrustError, Value};
+
+use super::Step;
+use super::repository::Files;
 
 /// A disagreement with its reason.
-pub(crate) struct Difference {
-    pub(crate) name: &'static str,
+#[derive(Debug)]
+pub struct Difference {
+    /// What is refused by us and accepted by them.
+    pub name: &'static str,
     /// Why ours does as it does.
-    pub(crate) reason: &'static str,
-    /// Whether it explains a step that we refuse and they accept; the text says what was mutated.
-    stricter: fn(&TrustError, &str) -> bool,
+    pub reason: &'static str,
+    /// Whether it explains a step that we refuse and they accept, in a repository of these files.
+    stricter: fn(&TrustError, &Files) -> bool,
 }
 
 /// In all of these we refuse what they accept. None is about a signature that would count for one and not for the other, except
 /// for its spelling.
-pub(crate) const ALL: &[Difference] = &[
+pub const ALL: &[Difference] = &[
     Difference {
         name: "key id that is not the hash of its key",
         reason: "spec 4.2: clients must compute it; one id then never stands for two keys. They follow repositories that do not",
@@ -30,11 +35,19 @@ pub(crate) const ALL: &[Difference] = &[
         stricter: |error, _| matches!(error, TrustError::Json { source: JsonError::DuplicateKey(_), .. }),
     },
     Difference {
+        name: "a number that is no 64-bit integer with a sign",
+        reason: "refused in the whole file; they look at `signed` alone, and take integers without a sign too",
+        stricter: |error, _| matches!(error, TrustError::Json { source: JsonError::NotAnInteger(_), .. }),
+    },
+    Difference {
+        name: "nested deeper than 32",
+        reason: "the reader is recursive and runs with a small stack; they take 127",
+        stricter: |error, _| matches!(error, TrustError::Json { source: JsonError::TooDeep(_), .. }),
+    },
+    Difference {
         name: "signature in upper-case hex",
         reason: "one spelling of everything that is compared",
-        stricter: |error, what| {
-            matches!(error, TrustError::Threshold { .. }) && what.contains("upper-case hex")
-        },
+        stricter: |error, files| matches!(error, TrustError::Threshold { .. }) && has_capitals(files),
     },
     Difference {
         name: "two entries by one key in signatures",
@@ -45,11 +58,6 @@ pub(crate) const ALL: &[Difference] = &[
         name: "a specification version that is not made of numbers",
         reason: "spec 4.3: semantic versioning; they look at the part before the first dot",
         stricter: |error, _| matches!(error, TrustError::SpecVersion { found, .. } if found.split('.').next() == Some("1")),
-    },
-    Difference {
-        name: "version 0",
-        reason: "spec 4.3: an integer greater than zero",
-        stricter: |error, _| shape(error).is_some_and(|text| text.starts_with("0 where a number")),
     },
     Difference {
         name: "one key id twice for a role",
@@ -69,9 +77,12 @@ pub(crate) const ALL: &[Difference] = &[
         },
     },
     Difference {
-        name: "a root without a top-level role, delegations without a list of roles",
-        reason: "refused at once and not when the role is needed",
-        stricter: |error, _| shape(error).is_some_and(|text| text.starts_with("missing field")),
+        name: "a version of 0, a threshold of 0 or beyond 32 bits, a role or a list of roles that is missing",
+        reason: "refused when the file is read; they refuse it when it is needed, and take version 0",
+        stricter: |error, _| {
+            let late = ["0 where a number", "invalid value: integer", "missing field"];
+            shape(error).is_some_and(|text| late.iter().any(|start| text.starts_with(start)))
+        },
     },
     Difference {
         name: "another spelling of a time",
@@ -97,23 +108,44 @@ pub(crate) const ALL: &[Difference] = &[
 
 /// The only thing that we accept and they refuse: beside the roles of a root, and beside the snapshot in a timestamp, something unknown
 /// that is not shaped like its neighbours. Unknown fields are kept, covered by the signature, and never read.
-pub(crate) const UNKNOWN_NEIGHBOUR: &str = "something unknown in another shape than its neighbours";
+pub const UNKNOWN_NEIGHBOUR: &str = "something unknown in another shape than its neighbours";
 
 /// The name of the difference, if there is one.
-pub(crate) fn explain(
-    what: &str,
+pub(super) fn explain(
+    files: &Files,
     ours: &Result<Step, TrustError>,
     theirs: &Result<Step, String>,
 ) -> Option<&'static str> {
     match (ours, theirs) {
         (Err(error), Ok(_)) => {
-            ALL.iter().find(|difference| (difference.stricter)(error, what)).map(|found| found.name)
+            ALL.iter().find(|difference| (difference.stricter)(error, files)).map(|found| found.name)
         }
-        (Ok(_), Err(error)) if [".roles.", ".meta."].iter().any(|part| what.contains(part)) => {
-            error.contains("JSON").then_some(UNKNOWN_NEIGHBOUR)
-        }
+        (Ok(_), Err(error)) if error.contains("JSON") => has_neighbours(files).then_some(UNKNOWN_NEIGHBOUR),
         _ => None,
     }
+}
+
+/// Whether a signature somewhere is spelled with capitals.
+fn has_capitals(files: &Files) -> bool {
+    let is_capital = |entry: &Value| {
+        let sig = entry.get("sig").and_then(Value::as_str).unwrap_or_default();
+        sig.bytes().any(|byte| byte.is_ascii_uppercase())
+    };
+    let signatures = |file: &Value| file.get("signatures").and_then(Value::as_array).map(<[Value]>::to_vec);
+    parsed(files).any(|(_, file)| signatures(&file).is_some_and(|list| list.iter().any(is_capital)))
+}
+
+/// Whether a root has more than four roles, or a timestamp lists more than the snapshot.
+fn has_neighbours(files: &Files) -> bool {
+    let count = |file: &Value, field: &str| file.get("signed")?.get(field)?.as_object().map(BTreeMap::len);
+    parsed(files).any(|(name, file)| {
+        let more_roles = name.ends_with("root.json") && count(&file, "roles") > Some(4);
+        more_roles || name == "timestamp.json" && count(&file, "meta") > Some(1)
+    })
+}
+
+fn parsed(files: &Files) -> impl Iterator<Item = (&str, Value)> {
+    files.iter().filter_map(|(name, bytes)| Some((name.as_str(), signing::parse(bytes, 1 << 20).ok()?)))
 }
 
 fn shape(error: &TrustError) -> Option<&str> {

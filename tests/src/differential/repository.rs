@@ -7,25 +7,33 @@ use signing::repo::{Lifetimes, RoleKeys, RoleName, Section, sign_envelope};
 use signing::{SecretKey, UnixTime, Value, json, parse};
 
 /// The time of every look.
-pub(crate) const NOW: UnixTime = UnixTime(1_800_000_000);
+pub(super) const NOW: UnixTime = UnixTime(1_800_000_000);
 
 /// Files by name.
-pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// A file that is mutated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
+    /// The embedded root.
     FirstRoot,
+    /// The next root, which replaces the key of the first.
     Root,
+    /// Timestamp.
     Timestamp,
+    /// Snapshot.
     Snapshot,
+    /// Top-level targets, with the delegations.
     Targets,
+    /// Delegated targets for `images/*`.
     Releases,
+    /// Delegated targets for `pins/*`.
     Pins,
 }
 
 impl Role {
-    pub(crate) const ALL: [Role; 7] = [
+    /// All of them.
+    pub const ALL: [Role; 7] = [
         Role::FirstRoot,
         Role::Root,
         Role::Timestamp,
@@ -47,8 +55,9 @@ impl Role {
     }
 }
 
-#[derive(Clone)]
-pub(crate) struct Repository {
+/// A repository and the keys to forge it.
+#[derive(Debug, Clone)]
+pub struct Repository {
     files: Files,
 }
 
@@ -57,7 +66,7 @@ fn key(seed: u8) -> SecretKey {
 }
 
 /// The keys that sign a file; root 2 is signed by the old and the new one.
-pub(crate) fn signers(role: Role) -> Vec<SecretKey> {
+pub(super) fn signers(role: Role) -> Vec<SecretKey> {
     match role {
         Role::FirstRoot => vec![key(1)],
         Role::Root => vec![key(1), key(51)],
@@ -70,7 +79,8 @@ pub(crate) fn signers(role: Role) -> Vec<SecretKey> {
 }
 
 impl Repository {
-    pub(crate) fn new() -> Self {
+    /// One image, one pin, one target of the top-level role, and two roots.
+    pub fn new() -> Self {
         let mut keys = RoleKeys::default();
         for (seed, role) in (1..).zip(RoleName::ALL) {
             keys.of_mut(role).push(key(seed));
@@ -87,7 +97,8 @@ impl Repository {
         Self { files }
     }
 
-    pub(crate) fn files(self) -> Files {
+    /// All files.
+    pub fn files(self) -> Files {
         self.files
     }
 
@@ -108,17 +119,17 @@ impl Repository {
         file_name(role.name(), (version > 0).then_some(version))
     }
 
-    pub(crate) fn bytes(&self, role: Role) -> &[u8] {
+    pub(super) fn bytes(&self, role: Role) -> &[u8] {
         &self.files[&self.file_name(role)]
     }
 
     /// The `signed` part of a file.
-    pub(crate) fn content(&self, role: Role) -> Value {
+    pub(super) fn content(&self, role: Role) -> Value {
         parse(self.bytes(role), 1 << 20).unwrap().get("signed").unwrap().clone()
     }
 
     /// Puts other bytes in the place of a file and lists them as the right ones, so that only their content can be refused.
-    pub(crate) fn put(&mut self, role: Role, bytes: Vec<u8>) {
+    pub(super) fn put(&mut self, role: Role, bytes: Vec<u8>) {
         let (name, version) = (self.file_name(role), self.version(role));
         let lister = match role {
             Role::FirstRoot | Role::Root | Role::Timestamp => None,
@@ -130,24 +141,38 @@ impl Repository {
         if let Some(lister) = lister {
             let mut content = self.content(lister);
             *field(&mut content, &["meta", &format!("{}.json", role.name())]) = listed;
-            let keys = signers(lister);
-            let file = sign_envelope(&content, &keys.iter().collect::<Vec<_>>()).unwrap();
-            self.put(lister, file);
+            self.put_signed(lister, &content);
         }
     }
 
+    /// As [`Repository::put`], with content that the owner of the file has signed.
+    pub(super) fn put_signed(&mut self, role: Role, content: &Value) {
+        self.put(role, signed(content, &signers(role)));
+    }
+
     /// As [`Repository::put`], but nothing lists the new bytes.
-    pub(crate) fn put_unlisted(&mut self, role: Role, bytes: Vec<u8>) {
+    pub(super) fn put_unlisted(&mut self, role: Role, bytes: Vec<u8>) {
         let name = self.file_name(role);
         self.files.insert(name, bytes);
     }
 }
 
+/// The file of `content`.
+pub(super) fn signed(content: &Value, keys: &[SecretKey]) -> Vec<u8> {
+    sign_envelope(content, &keys.iter().collect::<Vec<_>>()).unwrap()
+}
+
 /// The field at `path`.
-pub(crate) fn field<'v>(mut value: &'v mut Value, path: &[&str]) -> &'v mut Value {
+pub(super) fn field<'v>(mut value: &'v mut Value, path: &[&str]) -> &'v mut Value {
     for key in path {
         let Value::Object(members) = value else { panic!("{key} is not in an object") };
         value = members.entry((*key).to_owned()).or_insert(Value::Null);
     }
     value
+}
+
+impl Default for Repository {
+    fn default() -> Self {
+        Self::new()
+    }
 }
