@@ -1,4 +1,4 @@
-//! The key files: `DIR/online/<role>.pem` and `<role>-N.pem`.
+//! The key files: `DIR/online/<role>.pem` and `<role>-N.pem`, with their public halves as `.pub`.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -9,6 +9,8 @@ use fleet_protocol::publish::{OnlineKey, OnlineKeyList};
 use rustix::fs::OFlags;
 use signing::key::KeyError;
 use signing::online::{OnlineKeys, OnlineRole};
+
+use crate::atomic::atomic_write;
 
 /// Name of the directory in the data directory.
 const DIRECTORY: &str = "online";
@@ -142,6 +144,10 @@ impl KeyDir {
     /// # Errors
     /// [`KeyDirError`]; no existing key is replaced.
     pub fn make(&self, add: bool) -> Result<OnlineKeys, KeyDirError> {
+        if let Some(data) = self.0.parent() {
+            // As `imgserver serve` makes it.
+            DirBuilder::new().recursive(true).mode(0o755).create(data).map_err(self.fault("make"))?;
+        }
         DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(self.fault("make"))?;
         let names = self.names()?;
         let newest = |role| names.iter().filter(|name| name.role == role).map(|name| name.number).max();
@@ -156,6 +162,14 @@ impl KeyDir {
             let path = self.0.join(Name { role, number: newest(role).unwrap_or(0) + 1 }.file());
             for pem in made.to_pems(role).map_err(|source| KeyDirError::Key { path: path.clone(), source })? {
                 self.create(&path, pem.as_bytes())?;
+            }
+            // For `imgtool root prepare --add-key`. It can be made again from the key: nothing hangs on it.
+            for public in made.public(role) {
+                let path = path.with_extension("pub");
+                let failed = |source| KeyDirError::File { operation: "create", path: path.clone(), source };
+                let pem = public.to_pem();
+                let pem = pem.map_err(|source| KeyDirError::Key { path: path.clone(), source })?;
+                atomic_write(&path, pem.as_bytes(), 0o644).map_err(failed)?;
             }
         }
         self.load().map(Option::unwrap_or_default)
@@ -272,7 +286,8 @@ mod tests {
         let both = dir.make(true).unwrap();
         assert_eq!(both.public(OnlineRole::Snapshot).len(), 2);
         assert!(dir.path().join("timestamp-2.pem").is_file());
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 4);
+        assert!(std::fs::read_to_string(dir.path().join("timestamp-2.pub")).unwrap().contains("PUBLIC KEY"));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 8);
     }
 
     #[test]

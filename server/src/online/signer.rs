@@ -65,7 +65,7 @@ pub fn listed(keys: &OnlineKeys, root: &Root) -> Result<(), String> {
     });
     let lacking: Vec<String> = lacking.collect();
     Err(format!(
-        "the root (version {}) does not list this server's keys: {}; `imgserver keys show` prints them, and `imgtool root prepare --add-key snapshot=FILE --add-key timestamp=FILE`, `root sign` and `root commit` list them",
+        "the root (version {}) does not list this server's keys: {}; their public halves are DIR/online/*.pub (`imgserver keys show` prints them), and `imgtool root prepare --add-key snapshot=FILE --add-key timestamp=FILE`, `root sign` and `root commit` list them",
         root.version,
         lacking.join("; ")
     ))

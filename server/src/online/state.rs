@@ -120,12 +120,18 @@ impl Online {
 
     fn sign_due(&self, content: &Content, metrics: &Metrics) -> Result<(), String> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(keys) = self.keys.load().map_err(|error| Chain(&error).to_string())? else { return Ok(()) };
+        let keys = self.keys.load().map_err(|error| Chain(&error).to_string())?;
         content.reload_if_changed();
         let published = content.published();
-        let Some(view) = &published.view else { return Ok(()) };
+        let Some((view, present)) = published.view.as_ref().and_then(|view| Some((view, present(view)?)))
+        else {
+            return Ok(());
+        };
+        let Some(keys) = keys else {
+            let last = LastSigned::load(self.keys.path()).filter(|last| last.timestamp == present.timestamp);
+            return last.map_or(Ok(()), |last| Err(self.gone(&last)));
+        };
         listed(&keys, &view.root)?;
-        let Some(present) = present(view) else { return Ok(()) };
         let (signer, now) = (self.signer(&keys), self.now());
         let renewal =
             due(self.plan(), &present, signer.last.as_ref(), now).map_err(|error| error.to_string())?;
@@ -136,6 +142,16 @@ impl Online {
             tracing::info!(?renewal, "signed anew");
         }
         Ok(())
+    }
+
+    /// What is in force was signed here, and the next cannot be.
+    fn gone(&self, last: &LastSigned) -> String {
+        format!(
+            "online keys: {} has none any more, and the timestamp in force (version {}, {}) was signed with one; bring them back, or make new ones (`imgserver keys new`) and list them in the root",
+            self.keys.path().display(),
+            last.timestamp,
+            last.at
+        )
     }
 
     fn signer<'k>(&self, keys: &'k OnlineKeys) -> Signer<'k> {

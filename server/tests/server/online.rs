@@ -294,6 +294,25 @@ async fn a_store_that_cannot_be_written_is_told_and_mended_without_a_restart() {
 }
 
 #[tokio::test]
+async fn keys_that_are_gone_are_missed() {
+    let (online, _) = published().await;
+    let (keys, aside) = (online.data().join("online"), online.data().join("aside"));
+    std::fs::create_dir(&aside).unwrap();
+    for file in ["snapshot.pem", "timestamp.pem"] {
+        std::fs::rename(keys.join(file), aside.join(file)).unwrap();
+    }
+    online.look().await;
+    let (status, text) = online.ready().await;
+    assert_eq!(status, 503);
+    assert!(text.contains("has none any more") && text.contains("imgserver keys new"), "{text}");
+    for file in ["snapshot.pem", "timestamp.pem"] {
+        std::fs::rename(aside.join(file), keys.join(file)).unwrap();
+    }
+    online.look().await;
+    assert_eq!(online.ready().await, (200, "ok\n".into()));
+}
+
+#[tokio::test]
 async fn a_server_does_not_start_with_keys_that_are_not_its_own() {
     for name in ["pins.pem", "releases.pem", "root-1.pem"] {
         let (dir, _) = with_keys();

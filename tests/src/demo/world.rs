@@ -59,9 +59,10 @@ impl<'v> World<'v> {
         fresh_dir(dir)?;
         let images = dir.join("images");
         edit::copy_dir(&workspace::root().join("images"), &images)?;
+        let online_keys = Server::new_keys(&dir.join("server"), view)?;
         let server = Server::start(&dir.join("server"), lifetime)?;
         let repo = Repo::at(view, &dir.join("repo"), &images)?;
-        repo.init(Some(&server))?;
+        repo.init_online(&server, &online_keys)?;
         repo.share_cache()?;
         Ok(Self { view, repo, server, report: Report::default(), dir: dir.into(), lifetime, vm: None })
     }

@@ -90,6 +90,15 @@ impl<'v> Repo<'v> {
         self.run(&args).map(drop)
     }
 
+    /// `imgtool init` for a server that signs snapshot and timestamp with the keys in `online_keys`.
+    pub fn init_online(&self, server: &Server, online_keys: &Path) -> Result<()> {
+        let mut args = vec![OsString::from("init"), "--single-key".into()];
+        args.extend(["--online-keys".into(), online_keys.into()]);
+        args.extend(["--remote".into(), server.admin_url().into()]);
+        args.extend(["--token-file".into(), server.token_file().into()]);
+        self.run(&args).map(drop)
+    }
+
     /// Lets repositories of later runs use the package archives that this one makes, and the other way round. `imgtool`
     /// takes an archive only when recipe and package index are the same.
     pub fn share_cache(&self) -> Result<()> {

@@ -4,15 +4,18 @@ use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::edit;
 use crate::fleet::nodes::{self, Node};
 use crate::http::{self, Request};
-use crate::process::{Lifetime, Process};
+use crate::process::{self, Lifetime, Process};
+use crate::view::View;
 use crate::workspace;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -36,6 +39,16 @@ impl Server {
     pub fn start(data: &Path, lifetime: Lifetime) -> Result<Self> {
         let any = "127.0.0.1:0".parse().expect("an address");
         Self::start_at(data, lifetime, any, any)
+    }
+
+    /// `imgserver keys new`: a server on `data` signs snapshot and timestamp from then on. Gives the file with the public keys.
+    pub fn new_keys(data: &Path, view: &View) -> Result<PathBuf> {
+        let mut command = Command::new(workspace::built("imgserver")?);
+        command.args(["keys", "new", "--json", "--data"]).arg(data);
+        let made = process::run(&command, view)?.success("imgserver keys new")?;
+        let path = data.with_extension("online.json");
+        edit::write(&path, &made.stdout)?;
+        Ok(path)
     }
 
     fn start_at(data: &Path, lifetime: Lifetime, delivery: SocketAddr, admin: SocketAddr) -> Result<Self> {
