@@ -24,6 +24,14 @@ pub(crate) struct Args {
     push: Push,
 }
 
+/// Make a proposal of images current here that enough keys have signed; `imgtool publish` brings the images to a server
+#[derive(Debug, clap::Args)]
+pub(crate) struct LocalArgs {
+    /// The proposal, or copies of it that were signed in different places
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
 #[derive(Debug, Serialize)]
 struct Report {
     roles: Vec<KeyRole>,
@@ -31,9 +39,23 @@ struct Report {
     published: Option<String>,
 }
 
-/// Checks again, and commits.
+/// Checks again, and commits here and there.
 pub(crate) fn run(ceremony: Ceremony, args: &Args, context: &Context) -> anyhow::Result<()> {
-    let file = read(&args.files)?;
+    commit(ceremony, &args.files, Some(&args.push), context)
+}
+
+/// Checks again, and commits here: the images must be published before metadata may list them elsewhere.
+pub(crate) fn run_locally(ceremony: Ceremony, args: &LocalArgs, context: &Context) -> anyhow::Result<()> {
+    commit(ceremony, &args.files, None, context)
+}
+
+fn commit(
+    ceremony: Ceremony,
+    files: &[PathBuf],
+    push: Option<&Push>,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let file = read(files)?;
     let change = Change::local(context)?;
     let examined =
         Examined::on(file, change.model().clone(), clock::now()?).context("nothing was changed")?;
@@ -49,7 +71,10 @@ pub(crate) fn run(ceremony: Ceremony, args: &Args, context: &Context) -> anyhow:
         ui::print(&examined.words(&names))?;
     }
     let (roles, changes) = (examined.roles(), examined.changes().to_vec());
-    let mut change = change.towards(&args.push)?;
+    let mut change = match push {
+        Some(push) => change.towards(push)?,
+        None => change,
+    };
     let (proposal, documents) = examined.into_parts();
     change.adopt(proposal, documents);
     let done = change.finish()?;

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use signing::{PublicKey, SecretKey};
 use zeroize::Zeroizing;
 
@@ -25,6 +26,7 @@ pub(crate) fn load_secret(path: &Path, passphrases: &Passphrases) -> anyhow::Res
         path.display()
     );
     check_mode(path, "private key")?;
+    no_core_dumps()?;
     if pkcs8::is_encrypted(&text) {
         return passphrases.open(&text, path);
     }
@@ -103,6 +105,12 @@ pub(super) fn check_mode(path: &Path, what: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// From now on a crash leaves no copy of the memory on the disk, of this process or of one that it starts.
+fn no_core_dumps() -> anyhow::Result<()> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none).context("forbid core dumps, which would hold the private key")
+}
+
 fn read_text(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let bytes = read_limited(path, KEY_MAX)?;
     let text = String::from_utf8(bytes).ok();
@@ -134,6 +142,7 @@ mod tests {
         assert_eq!(load_secret(&private, &none).unwrap().public(), key.public());
         assert_eq!(load_public(&private, &none).unwrap(), key.public());
         assert_eq!(load_public(&dir.path().join("private.pub"), &none).unwrap(), key.public());
+        assert_eq!(rustix::process::getrlimit(Resource::Core).current, Some(0));
     }
 
     #[test]

@@ -9,7 +9,7 @@ const EXAMPLES: &str = "\
 Examples:
   imgtool releases prepare ha@2 -o ha2.json
   imgtool releases sign ha2.json --root root.json --key releases-2.pem
-  imgtool releases commit ha2.json --no-publish && imgtool publish ha@2";
+  imgtool releases commit ha2.json && imgtool publish ha@2";
 
 /// Sign images in steps, on several machines; with all keys here, `imgtool sign` does it at once
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ enum Command {
     Prepare(prepare::Args),
     Show(ceremony::show::Args),
     Sign(ceremony::sign::Args),
-    Commit(ceremony::commit::Args),
+    Commit(ceremony::commit::LocalArgs),
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
@@ -32,6 +32,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         Command::Prepare(args) => prepare::run(args, context),
         Command::Show(args) => ceremony::show::run(Ceremony::Releases, args, context),
         Command::Sign(args) => ceremony::sign::run(Ceremony::Releases, args, context),
-        Command::Commit(args) => ceremony::commit::run(Ceremony::Releases, args, context),
+        Command::Commit(args) => ceremony::commit::run_locally(Ceremony::Releases, args, context),
     }
 }

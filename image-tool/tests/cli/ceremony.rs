@@ -141,6 +141,20 @@ fn a_stolen_root_key_is_replaced_by_the_holders_of_the_others() {
     says(&place.ok(&["root", "commit", "change.json"]), &["Committed"]);
     assert_eq!((version(&place, "root"), version(&place, "targets")), (2, 1));
 
+    // Who trusts the newest root is not led back: the old proposal would fork what is there.
+    let newest = place.repo().join("store/tuf/metadata/2.root.json");
+    let forked = [
+        "root",
+        "sign",
+        "../change.json",
+        "--root",
+        newest.to_str().unwrap(),
+        "--key",
+        "root-1.pem",
+        "--yes",
+    ];
+    says(&one.refused(&forked), &["has version 2, expected 3", "made on another state"]);
+
     // The old key is worth nothing now, the new one counts; who knows only the first root follows.
     place.ok(&["root", "prepare", "--renew", "-o", "renew.json"]);
     let refused = two.refused(&[

@@ -223,8 +223,19 @@ fn every_help_has_examples() {
     ] {
         says(&place.ok(&[verb, "--help"]), &["Examples:", &format!("imgtool {verb}"), "Usage: imgtool "]);
     }
-    for verb in ["new", "show", "import", "list"] {
-        says(&place.ok(&["key", verb, "--help"]), &["Examples:"]);
+    for (verb, parts) in [
+        ("key", ["new", "show", "import", "list"].as_slice()),
+        ("root", &["prepare"]),
+        ("releases", &["prepare"]),
+        ("pins", &["prepare"]),
+        ("trust", &["status"]),
+    ] {
+        for part in parts {
+            says(&place.ok(&[verb, part, "--help"]), &["Examples:", &format!("imgtool {verb} {part}")]);
+        }
+    }
+    for verb in ["root", "releases", "pins"] {
+        says(&place.ok(&[verb, "--help"]), &["Examples:", "prepare", "show", "sign", "commit"]);
     }
 }
 

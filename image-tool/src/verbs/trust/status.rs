@@ -39,7 +39,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     to: To,
 
-    /// Exit code 1 also if something expires within so many days
+    /// Exit code 1 also if something expires within so many days; or, where a server signs for a day or a week, if less than a
+    /// quarter of that is left
     #[arg(long, value_name = "DAYS", default_value_t = 0)]
     fail_within: u32,
 }
@@ -59,7 +60,11 @@ struct Row {
     version: u64,
     expires: UnixTime,
     days_left: i64,
+    #[serde(skip)]
+    hours_left: i64,
     state: State,
+    /// Whether a server signs it anew by itself.
+    online: bool,
     threshold: u32,
     keys: Vec<Key>,
 }
@@ -100,8 +105,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let report = Report { from: found.from, warnings: warnings(&roles), roles };
     context.ui.show(&report, text)?;
     let limit = now.plus_days(args.fail_within.into());
-    let late: Vec<String> =
-        report.roles.iter().filter(|row| row.expires <= limit).map(|row| row.role.to_string()).collect();
+    let late = |row: &&Row| match row.state {
+        State::Expired => true,
+        State::Soon if row.online => args.fail_within > 0,
+        _ => !row.online && row.expires <= limit,
+    };
+    let late: Vec<String> = report.roles.iter().filter(late).map(|row| row.role.to_string()).collect();
     if !late.is_empty() {
         let when = if report.roles.iter().any(|row| row.state == State::Expired) {
             "has expired".to_owned()
@@ -186,7 +195,9 @@ fn row(
         version,
         expires,
         days_left: left.div_euclid(SECONDS_PER_DAY),
+        hours_left: left.div_euclid(3600),
         state,
+        online: online && matches!(role, KeyRole::Snapshot | KeyRole::Timestamp),
         threshold: rules.threshold,
         keys: sorted(rules.keyids.iter().map(key).collect()),
     }))
@@ -244,7 +255,7 @@ fn text(report: &Report) -> String {
     for row in &report.roles {
         let days = match row.days_left {
             days @ ..0 => format!("{} days ago", -days),
-            0 => "today".to_owned(),
+            0 | 1 => format!("{} hours", row.hours_left),
             days => format!("{days} days"),
         };
         let days = match row.state {
@@ -255,6 +266,7 @@ fn text(report: &Report) -> String {
         let here = row.keys.iter().filter(|key| key.here.is_some()).count();
         let enough = usize::try_from(row.threshold).is_ok_and(|threshold| here >= threshold);
         let can = match here {
+            0 if row.online => dim("the server does"),
             0 => dim("no"),
             _ if enough => good("yes"),
             here => format!("{here} of {}", row.threshold),
