@@ -19,7 +19,7 @@ use initramfs_agent::fleet::report::Running;
 use initramfs_agent::fleet::wish::ask;
 use initramfs_agent::fleet::{Reporter, Server, trusted};
 use initramfs_agent::http::BaseUrl;
-use initramfs_agent::identity::{Enroller, Identity, status, token_for};
+use initramfs_agent::identity::{Enroller, Identity, describe, status, token_for};
 
 use common::{HttpServer, Repo, node, now};
 
@@ -189,6 +189,28 @@ fn a_group_once_fixed_stays() {
     assert_eq!(enrolled, Enrolled { key: identity.public().to_string(), group: before.group });
     let reason = enrolment(&stub.seen()[0].1).1.reason;
     assert_eq!(reason, "the state partition had none; this disk had key abababababababab before");
+}
+
+#[test]
+fn a_refused_report_takes_the_approval_back_until_the_server_is_asked_again() {
+    let state = tempfile::tempdir().unwrap();
+    let refused = (403, r#"{"error":"forbidden: revoked-key: stolen"}"#.to_owned());
+    let stub = Stub::answering(vec![answer("approved"), refused.clone(), refused]);
+    let node = node();
+    let mut identity = Identity::open(state.path()).unwrap();
+    let enroller = Enroller { admin: &stub.base, node: &node, root: root(), token: None };
+    assert!(enroller.ask(&mut identity, &Record::default()).is_some());
+    let mut reporter = Reporter::new(Some(stub.base.clone()), node.clone());
+    reporter.sign_with(identity);
+    let (running, record) = (Running::default(), Record::default());
+    assert!(!reporter.send(Event::Alive, Health::Healthy, "fine", &running, &record));
+    assert!(reporter.is_answered());
+    drop(reporter);
+    assert_eq!(status(state.path()), None);
+    let mut identity = Identity::open(state.path()).unwrap();
+    assert_eq!(enroller.ask(&mut identity, &record), None);
+    let line = describe(state.path()).unwrap();
+    assert!(line.ends_with("   refused: forbidden: revoked-key: stolen"), "{line}");
 }
 
 #[test]

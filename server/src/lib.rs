@@ -15,7 +15,7 @@
 //! has one `router()`, and `delivery::router` and `admin::router` merge them behind the checks of their listener.
 //!
 //! What a request may change is decided in three places only: `admin::upload` (objects), `content::commit` (metadata, verified by
-//! `image_format::repository`), `fleet::inventory` (what nodes say). The server holds no key that can sign an image or a pin: at
+//! `image_format::repository`), `fleet` (what nodes say, and what admins say about their keys). The server holds no key that can sign an image or a pin: at
 //! most those of snapshot and timestamp, which say what is current.
 //!
 //! The library exists for the program and its tests; its API follows their needs.

@@ -99,6 +99,9 @@ impl Reporter {
         match sent {
             Ok(()) => true,
             Err(error) => {
+                if let (HttpError::Status { status: 403, .. }, Some(identity)) = (&error, &self.identity) {
+                    identity.doubt();
+                }
                 let error = anyhow::Error::new(error);
                 say!("report {event:?} to {}: {error:#}; going on without", client.base());
                 false

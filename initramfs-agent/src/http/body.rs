@@ -55,7 +55,10 @@ pub(super) fn reason(body: &mut Body) -> (Option<String>, bool) {
     let read = body.as_reader().take(max).read_to_end(&mut bytes);
     let whole = read.is_ok_and(|length| (length as u64) < max);
     let text = String::from_utf8_lossy(&bytes);
-    let first = text.lines().next().unwrap_or_default();
+    // The admin listener says it as JSON.
+    let json = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
+    let told = json.as_ref().and_then(|json| json.get("error")).and_then(serde_json::Value::as_str);
+    let first = told.unwrap_or(&text).lines().next().unwrap_or_default();
     let line: String = first.chars().filter(|char| !char.is_control()).take(REASON_MAX).collect();
     (Some(line).filter(|line| !line.is_empty()), whole)
 }

@@ -58,18 +58,18 @@ impl Enroller<'_> {
             Ok(answer) => answer,
             Err(error) => {
                 say!("identity: key {}: {error:#}; going on without", key.short());
+                if let Some(HttpError::Status { status: 403, reason, .. }) = error.downcast_ref() {
+                    let message = reason.clone().unwrap_or_default();
+                    let answer = EnrolAnswer { state: EnrolmentState::Unknown, message };
+                    keep(identity, &Status { key, answer }, last.as_ref());
+                }
                 return None;
             }
         };
         let state = answer.state;
         say!("identity: key {} is {}: {}", key.short(), state.word(), plain(&answer.message));
         let status = Status { key, answer };
-        if last.as_ref() != Some(&status)
-            && let Some(shelf) = identity.shelf()
-            && let Err(error) = status.write(shelf)
-        {
-            say!("identity: {:#}; the server will be asked again", anyhow::Error::new(error));
-        }
+        keep(identity, &status, last.as_ref());
         let approved = state == EnrolmentState::Approved;
         // A group once fixed stays: neither a new token nor a new key moves the node.
         let kept = record.enrolled.as_ref().and_then(|enrolled| enrolled.group.clone());
@@ -99,6 +99,16 @@ impl Enroller<'_> {
             }
             Err(error) => Err(anyhow::Error::new(error).context("enrol")),
         }
+    }
+}
+
+/// Remembers what the server said, if it is new.
+fn keep<S: Shelf>(identity: &Identity<S>, status: &Status, last: Option<&Status>) {
+    if last != Some(status)
+        && let Some(shelf) = identity.shelf()
+        && let Err(error) = status.write(shelf)
+    {
+        say!("identity: {:#}; the server will be asked again", anyhow::Error::new(error));
     }
 }
 

@@ -213,6 +213,15 @@ impl<S: Shelf> Identity<S> {
         Ok(self.key.seal(Kind::Enrol, &serde_json::to_vec(&enrol)?))
     }
 
+    /// The server refused what this key signed: what it said before does not hold any more, and it is asked again.
+    pub fn doubt(&self) {
+        if let Some(shelf) = &self.shelf
+            && let Err(error) = Status::remove(shelf)
+        {
+            crate::say!("identity: {:#}", anyhow::Error::new(error));
+        }
+    }
+
     fn reserve(&mut self) -> Result<(), IdentityError> {
         let shelf = self.shelf.as_ref().ok_or(IdentityError::NoNumbers)?;
         let end = self.end.checked_add(STEP).ok_or(IdentityError::EndOfNumbers)?;

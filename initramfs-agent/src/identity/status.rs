@@ -31,6 +31,10 @@ impl Status {
         serde_json::from_slice(&shelf.read(FILE).ok()??).ok()
     }
 
+    pub(super) fn remove(shelf: &dyn Shelf) -> Result<(), ShelfError> {
+        shelf.remove(FILE)
+    }
+
     pub(super) fn write(&self, shelf: &dyn Shelf) -> Result<(), ShelfError> {
         let json = serde_json::to_vec(self).expect("a status has string keys and no floats");
         shelf.write(FILE, &json)

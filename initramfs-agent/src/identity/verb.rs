@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use fleet_protocol::node::EnrolmentState;
 
 use super::{DIR, Identity, STATE, public_key, status};
 
@@ -11,11 +12,13 @@ use super::{DIR, Identity, STATE, public_key, status};
 pub fn describe(state: &Path) -> Option<String> {
     let key = public_key(state)?;
     let said = status(state).filter(|status| status.key == key).map_or_else(
-        || "not shown to the server yet".to_owned(),
+        || "no answer of the server yet".to_owned(),
         |status| {
             let message =
                 status.answer.message.chars().filter(|c| !c.is_control()).take(200).collect::<String>();
-            format!("{}: {message}", status.answer.state.word())
+            // A refusal is no state of its own.
+            let unknown = status.answer.state == EnrolmentState::Unknown;
+            format!("{}: {message}", if unknown { "refused" } else { status.answer.state.word() })
         },
     );
     Some(format!("key {}   {said}", key.short()))

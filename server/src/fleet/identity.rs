@@ -267,7 +267,7 @@ impl Inventory {
             }
             if is_new && result.is_ok() {
                 let note = record.keys.pending.first().map(|key| key.note.clone()).unwrap_or_default();
-                record.event("new-key".to_owned(), &format!("key {}: {note}", message.key.short()), now);
+                record.event_seldom("new-key", &format!("key {}: {note}", message.key.short()), now);
             }
             let keep = known || result.is_ok();
             let result = result.and_then(|standing| then(record, standing));

@@ -18,6 +18,8 @@ pub const RECORD_VERSION: u32 = 2;
 const CLAIMS_MAX: usize = 10;
 /// Events kept per node, the newest.
 pub const EVENTS_MAX: usize = 50;
+/// Seconds between two events of [`NodeRecord::event_seldom`].
+const SELDOM: i64 = 600;
 /// Longest text of a report that is kept, in bytes: message, reason, kernel, agent.
 const TEXT_MAX: usize = 1024;
 /// Longest message of an event, in characters.
@@ -187,6 +189,17 @@ impl NodeRecord {
 
     fn seen(&mut self, now: UnixTime) {
         self.last_seen = self.last_seen.max(now);
+    }
+
+    /// Something happened that strangers can make happen as often as they like: an event only every ten minutes.
+    pub fn event_seldom(&mut self, what: &str, message: &str, now: UnixTime) {
+        let recent = |event: &NodeEvent| {
+            let time = event.time.parse::<UnixTime>();
+            event.event == what && time.is_ok_and(|time| time.plus_seconds(SELDOM) > now)
+        };
+        if !self.events.iter().any(recent) {
+            self.event(what.to_owned(), message, now);
+        }
     }
 
     /// Something happened.

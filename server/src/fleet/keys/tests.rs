@@ -1,4 +1,5 @@
 use fleet_protocol::identity::NodeKey;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -120,4 +121,35 @@ fn waiting_keys_are_few() {
     assert_eq!(keys.pending.len(), PENDING_MAX);
     assert_eq!(keys.pending[0].key, key(20));
     assert!(keys.pending[0].note.chars().count() <= NOTE_MAX && !keys.pending[0].note.contains('\u{1b}'));
+}
+
+proptest! {
+    /// Whatever three keys say in whatever order: only the approved key speaks for the node, each of its numbers once and rising.
+    #[test]
+    fn only_rising_numbers_of_the_approved_key_count(
+        said in prop::collection::vec((1..4_u8, 0..12_u64, 0..3_u8, any::<u64>()), 0..60),
+    ) {
+        let mut keys = Keys::default();
+        keys.judge(&message(1, 1), &Known::default(), UnixTime(0)).unwrap();
+        keys.approve(&key(1), "admin", UnixTime(0));
+        let mut last = 1;
+        for (at, (seed, number, boot, digest)) in (1..).zip(said) {
+            let boot = format!("b{boot}").parse().unwrap();
+            let message = Message { boot, digest, ..message(seed, number) };
+            let before = keys.approved.clone();
+            match keys.judge(&message, &Known::default(), UnixTime(at)) {
+                Ok(Standing::Approved) => {
+                    prop_assert!(seed == 1 && number > last);
+                    last = number;
+                }
+                Ok(Standing::Pending) => prop_assert!(false, "a key is approved"),
+                Ok(Standing::Rival(fault)) => {
+                    prop_assert!(seed != 1 && fault.refusal == Refusal::OtherKey);
+                    prop_assert_eq!(&keys.approved, &before);
+                }
+                Err(_) => prop_assert_eq!(&keys.approved, &before),
+            }
+            prop_assert!(keys.pending.len() <= PENDING_MAX);
+        }
+    }
 }
