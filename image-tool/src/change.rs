@@ -212,17 +212,24 @@ impl Change {
     }
 
     /// Signs anew each role whose metadata ends before `until`, and snapshot and timestamp, as every change does.
-    pub(crate) fn renew(&mut self, until: UnixTime) {
+    /// Gives those that would have to be signed too, but not by the keys that are here.
+    pub(crate) fn renew(&mut self, until: UnixTime) -> anyhow::Result<Vec<KeyRole>> {
+        let mut elsewhere = Vec::new();
         for role in KeyRole::ALL {
             let is_moving = matches!(role, KeyRole::Snapshot | KeyRole::Timestamp);
             let expires = self.view.expiries.get(role.role().as_str());
             if is_moving && self.completes {
                 self.roles.insert(role);
             } else if !is_moving && expires.is_some_and(|expires| *expires < until) {
-                self.model.renew(role.role());
-                self.roles.insert(role);
+                if self.keys.can_sign(role, &self.model)? {
+                    self.model.renew(role.role());
+                    self.roles.insert(role);
+                } else {
+                    elsewhere.push(role);
+                }
             }
         }
+        Ok(elsewhere)
     }
 
     /// Signs, commits there, commits here. Without an edit there is nothing to do: the other side was brought up before.

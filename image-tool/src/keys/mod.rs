@@ -30,6 +30,8 @@ pub(crate) use self::file::{KEY_MAX, Secrecy, load_public, load_secret, public_p
 pub(crate) use self::online::online_keys;
 pub(crate) use self::passphrase::{PassphraseArgs, Passphrases};
 pub(crate) use self::report::KeyReport;
-pub(crate) use self::ring::{KeyNames, KeyRing, Present, check_role, key_dir, rules, sign_here, signers};
+pub(crate) use self::ring::{
+    KeyNames, KeyRing, Present, ceremony, check_role, key_dir, rules, sign_here, signers,
+};
 pub(crate) use self::role::KeyRole;
 pub(crate) use self::signer::{SignerConfig, from_agent};

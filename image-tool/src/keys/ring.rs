@@ -1,5 +1,6 @@
 //! The keys of a repository: files below `keys/`, and the signers that `bascule.toml` names.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -113,6 +114,14 @@ impl KeyRing {
         // The error says which key is missing, or whose key is there instead.
         self.signers(role, trusted, model)?;
         bail!("role {role} is signed by key files only: expected {}", self.path(role).display())
+    }
+
+    /// Whether as many of the role's keys are here as must sign.
+    pub(crate) fn can_sign(&self, role: KeyRole, model: &Model) -> anyhow::Result<bool> {
+        let Some(rules) = rules(model, role) else { return Ok(false) };
+        let ids = self.present(role)?.into_iter().filter_map(|present| Some(present.public.ok()?.id()));
+        let here: BTreeSet<KeyId> = ids.filter(|id| rules.keyids.contains(id)).collect();
+        Ok(usize::try_from(rules.threshold).is_ok_and(|threshold| here.len() >= threshold))
     }
 
     /// Whether keys of snapshot and timestamp are here, so that metadata can be made complete without a server.
@@ -257,7 +266,7 @@ pub(crate) fn rules(model: &Model, role: KeyRole) -> Option<&Signers> {
 }
 
 /// The verb whose ceremony signs `role`.
-fn ceremony(role: KeyRole) -> &'static str {
+pub(crate) fn ceremony(role: KeyRole) -> &'static str {
     match role {
         KeyRole::Releases => "releases",
         KeyRole::Pins => "pins",

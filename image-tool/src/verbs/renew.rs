@@ -6,6 +6,7 @@ use signing::UnixTime;
 use crate::change::{Change, Push};
 use crate::clock;
 use crate::context::Context;
+use crate::keys;
 use crate::repo::Repo;
 use crate::ui::style::{dim, strong};
 use crate::ui::table::Table;
@@ -20,8 +21,9 @@ const RENEW_DAYS: i64 = 60;
 
 /// Sign metadata anew before it expires, and publish that at once
 ///
-/// The timestamp is valid for 30 days. Nodes go on running and booting what they have when it is over, but take no update. Every
-/// sign, pin or assign renews it too.
+/// The timestamp is valid for 30 days, unless a server signs it: then it does so every hour, and here only the roles are renewed that
+/// people sign. Nodes go on running and booting what they have when anything is over, but take no update. Every sign, pin or assign
+/// renews the timestamp too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -47,7 +49,12 @@ struct Row {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let mut change = Change::pushed(context, &args.push)?;
     let before = change.view.versions.clone();
-    change.renew(clock::now()?.plus_days(RENEW_DAYS));
+    for role in change.renew(clock::now()?.plus_days(RENEW_DAYS))? {
+        let verb = keys::ceremony(role);
+        context.ui.warn(&format!(
+            "{role} metadata ends within {RENEW_DAYS} days, and its keys are not here: imgtool {verb} prepare --renew"
+        ));
+    }
     let done = change.finish()?;
     let repo = Repo::open(&context.repo)?;
     let view = repo.view(&repo.store()?)?;

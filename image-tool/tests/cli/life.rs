@@ -255,8 +255,8 @@ fn metadata_is_renewed_here_and_there() {
     assert_eq!(place.json(&["publish", "--to", &store])["changed"], false);
 }
 
-/// Signs everything anew as of a year ago.
-pub(crate) fn age(place: &Place) {
+/// Signs everything anew as of `days` ago.
+pub(crate) fn age(place: &Place, days: i64) {
     let store = Store::open(place.repo().join("store")).unwrap();
     let repository = Repository::open(&store);
     let files = repository.trusted().unwrap().unwrap();
@@ -268,7 +268,7 @@ pub(crate) fn age(place: &Place) {
         model.renew(role);
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
-    let then = UnixTime(now).plus_days(-366);
+    let then = UnixTime(now).plus_days(-days);
     let metadata = model.write(&keys, then).unwrap();
     repository.commit(Upload { metadata, ..Upload::default() }, then).unwrap();
 }
@@ -279,7 +279,7 @@ fn expired_metadata_is_told_and_can_be_renewed() {
     let store = place.store();
     place.signed(&Fake::new("ha@1", 1, 4));
     place.ok(&["publish", "--to", &store]);
-    age(&place);
+    age(&place, 366);
     let output = place.command(&["list"]).output().unwrap();
     assert!(output.status.success());
     says(&String::from_utf8_lossy(&output.stderr), &["has expired", "imgtool renew"]);

@@ -46,7 +46,7 @@ fn what_ends_soon_fails_when_asked() {
         // One document, whatever the verdict.
         let status: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(status["roles"].as_array().unwrap().len(), 6);
-        for late in late {
+        if let Some(late) = late {
             says(&String::from_utf8_lossy(&output.stderr), &["expires within", late]);
         }
     }
@@ -62,7 +62,7 @@ fn what_ends_soon_fails_when_asked() {
 #[test]
 fn what_has_expired_is_told_with_exit_code_1() {
     let place = Place::new();
-    age(&place);
+    age(&place, 366);
     let output = place.command(&["trust", "status"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     says(
@@ -105,4 +105,26 @@ fn what_is_published_is_told_apart_from_what_is_here() {
     // Somebody else's repository vouches for nothing here.
     let other = Place::new();
     says(&other.refused(&["trust", "status", "--to", &store]), &["look at the metadata of"]);
+}
+
+#[test]
+fn a_timer_renews_what_it_can_when_keys_are_elsewhere() {
+    let place = Place::new();
+    age(&place, 320);
+    let (key, away) = (place.repo().join("keys/targets.pem"), place.path("targets.pem"));
+    std::fs::rename(&key, &away).unwrap();
+    let output = place.command(&["renew"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    says(
+        &text(&output),
+        &["targets metadata ends within 60 days", "keys are not here: imgtool root prepare --renew"],
+    );
+    let state = || {
+        let status = place.json(&["trust", "status"]);
+        roles(&status).into_iter().find(|(role, _)| *role == "targets").unwrap().1.to_owned()
+    };
+    assert_eq!(state(), "soon");
+    std::fs::rename(&away, &key).unwrap();
+    place.ok(&["renew"]);
+    assert_eq!(state(), "good");
 }

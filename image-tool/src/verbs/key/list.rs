@@ -1,6 +1,7 @@
 //! `imgtool key list`: which roles this repository can sign for, and with which keys.
 
 use serde::Serialize;
+use signing::KeyId;
 use signing::repo::Repository as Model;
 
 use crate::context::Context;
@@ -59,22 +60,23 @@ pub(crate) fn run(_args: &Args, context: &Context) -> anyhow::Result<()> {
 
 /// The keys that are here, then those that the role trusts and that are elsewhere.
 fn of(role: KeyRole, model: &Model, ring: &KeyRing) -> anyhow::Result<Vec<Row>> {
-    let trusted = keys::signers(model, role);
+    let (trusted, names) = (keys::signers(model, role), ring.names()?);
+    let named = |id: &KeyId| names.iter().find(|(known, _)| known == id).map(|(_, name)| name.clone());
     let row = |Present { place, label, public }: Present| {
         let (keyid, problem) = match &public {
             Err(error) => (None, Some(format!("{error:#}"))),
             Ok(key) if trusted.contains(&key.id()) => (Some(key.id().to_string()), None),
             Ok(key) => (Some(key.id().to_string()), Some("not the role's key".to_owned())),
         };
+        let label = label.or_else(|| named(&public.as_ref().ok()?.id()));
         Row { role, keyid, label, place: Some(place), present: problem.is_none(), problem }
     };
     let mut rows: Vec<Row> = ring.present(role)?.into_iter().map(row).collect();
-    let names = ring.names()?;
     for id in trusted {
         if rows.iter().any(|row| row.keyid.as_deref() == Some(id.as_str())) {
             continue;
         }
-        let label = names.iter().find(|(known, _)| known == id).map(|(_, label)| label.clone());
+        let label = named(id);
         let (keyid, problem) = (Some(id.to_string()), Some("no key file".to_owned()));
         rows.push(Row { role, keyid, label, place: None, present: false, problem });
     }
