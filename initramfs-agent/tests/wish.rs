@@ -9,15 +9,17 @@ use std::time::Duration;
 use common::{HttpServer, Repo, manifest, node, now};
 use image_format::Sha256;
 use image_format::pin::Assignments;
-use image_format::record::TrustedText;
+use image_format::record::{Record, TrustedText};
+use initramfs_agent::fleet::Server;
 use initramfs_agent::fleet::wish::{Refreshed, WishError, ask};
-use initramfs_agent::fleet::{Server, trusted};
 use signing::repo::Section;
 use signing::{TrustError, UnixTime};
 
 fn refresh_at(server: &HttpServer, root: &[u8], kept: Option<&TrustedText>, now: UnixTime) -> Refreshed {
     let mut client = Server::new(server.base(), Duration::from_millis(300));
-    ask(&mut client, trusted::start(root, kept), kept, &node(), None, now)
+    let mut record = Record::default();
+    record.trusted = kept.cloned();
+    ask(&mut client, root, &record, &node(), None, now)
 }
 
 fn refresh(server: &HttpServer, root: &[u8], kept: Option<&TrustedText>) -> Refreshed {
@@ -210,8 +212,7 @@ fn nobody_there_is_no_verdict_on_the_metadata() {
     let base = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
     let mut client = Server::new(base, Duration::from_millis(50));
-    let wish =
-        ask(&mut client, trusted::start(&repo.root, None), None, &node(), None, now()).wish.unwrap_err();
+    let wish = ask(&mut client, &repo.root, &Record::default(), &node(), None, now()).wish.unwrap_err();
     assert!(wish.is_unreachable(), "{wish}");
 }
 

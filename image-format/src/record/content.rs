@@ -95,6 +95,9 @@ pub struct Record {
     pub state: BootState,
     /// The newest verified TUF files.
     pub trusted: Option<TrustedText>,
+    /// The roots from the one after that in the initramfs up to the newest, so that each boot can follow the chain anew.
+    #[serde(default)]
+    pub roots: Vec<String>,
     /// Boots in a row that brought no verdict. A confirmed slot boots without being counted; many of these say that it may be
     /// damaged on the disk.
     #[serde(default)]
@@ -114,6 +117,7 @@ impl Default for Record {
             servers: Servers::default(),
             state: BootState::default(),
             trusted: None,
+            roots: Vec::new(),
             unfinished_boots: 0,
             enrolled: None,
             floors: Floors::default(),
@@ -180,6 +184,7 @@ mod tests {
         let signing::Value::Object(fields) = &mut value else { panic!("a record is an object") };
         fields.insert("tomorrow".to_owned(), signing::Value::Int(1));
         fields.remove("unfinished_boots");
+        fields.remove("roots");
         fields.remove("enrolled");
         assert_eq!(signing::from_value::<Record>(&value), Ok(Record::default()));
     }

@@ -1,36 +1,74 @@
 //! The trusted metadata of a node: what the record keeps, or what the initramfs brought.
 
-use std::cmp::Ordering;
-
-use image_format::record::TrustedText;
-use signing::TrustedFiles;
-use signing::metadata::{Envelope, Root};
+use image_format::record::{Record, TrustedText};
+use signing::metadata::{Envelope, Root, file_name};
+use signing::{Client, TrustedFiles, UnixTime};
 
 /// Largest embedded root, in bytes; as the verifier's limit.
 const ROOT_MAX: usize = 512 << 10;
 
-/// Where to begin a refresh. The record's files are newer than the embedded root, unless the initramfs brings a newer root, or
-/// another one of the same version: then the repository was made anew, and what the record keeps belongs to the old one.
+/// Most bytes of roots that the record keeps; those beyond are fetched again.
+const CHAIN_MAX: usize = 1 << 20;
+
+/// Where a refresh begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// The newest root that follows from the embedded one, and the record's files as far as they are good under it.
+    pub files: TrustedFiles,
+    /// The roots after the embedded one, in order.
+    pub roots: Vec<String>,
+}
+
+/// Where to begin a refresh. Trust begins with the root in the initramfs: a root in the record counts only if a chain of signatures
+/// leads to it from there. So who could write the disk once, as root on the running node can, cannot make it follow another
+/// repository from then on.
 ///
-/// A newer root of the same repository keeps the files that guard against a rollback: else everybody who can send a node an old
-/// state would only have to wait for the next initramfs. They go when a key that could sign them was revoked, because what a thief
-/// numbered must not count.
-pub fn start(embedded: &[u8], kept: Option<&TrustedText>) -> TrustedFiles {
-    let fresh = || TrustedFiles::from_root(embedded);
-    let Some(kept) = kept else { return fresh() };
-    match (version(kept.root.as_bytes()), version(embedded)) {
-        (None, _) => fresh(),
-        (Some(_), None) => files(kept),
-        (Some(kept_version), Some(embedded_version)) => match embedded_version.cmp(&kept_version) {
-            Ordering::Less => files(kept),
-            Ordering::Equal if kept.root.as_bytes() == embedded => files(kept),
-            Ordering::Equal => fresh(),
-            Ordering::Greater if same_online_keys(kept.root.as_bytes(), embedded) => {
-                TrustedFiles { root: embedded.to_owned(), ..files(kept) }
-            }
-            Ordering::Greater => fresh(),
-        },
+/// The record's other files guard against a rollback, and a newer root in the initramfs does not end that: else everybody who can
+/// send a node an old state would only have to wait for the next image. They go when a key that could sign them was revoked,
+/// because what a thief numbered must not count.
+pub fn start(embedded: &[u8], record: &Record) -> Start {
+    let roots = chain(embedded, &record.roots);
+    let root = roots.last().map_or(embedded, |root| root.as_bytes());
+    let files = match &record.trusted {
+        Some(kept) if kept.root.as_bytes() == root || same_online_keys(kept.root.as_bytes(), root) => {
+            TrustedFiles { root: root.to_owned(), ..files(kept) }
+        }
+        _ => TrustedFiles::from_root(root),
+    };
+    Start { files, roots }
+}
+
+/// Those of the kept roots that follow from the embedded one, without a gap. Those that it has overtaken are left out.
+fn chain(embedded: &[u8], kept: &[String]) -> Vec<String> {
+    // The time does not matter: every root but the newest may have expired, and that one is checked by the refresh.
+    let Ok(mut client) = Client::new(TrustedFiles::from_root(embedded), UnixTime(0)) else {
+        return Vec::new();
+    };
+    let mut roots = Vec::new();
+    for root in kept {
+        let next = client.root().version.saturating_add(1);
+        if version(root.as_bytes()).is_some_and(|version| version < next) {
+            continue;
+        }
+        if client.feed(&file_name("root", Some(next)), Some(root.as_bytes())).is_err() {
+            break;
+        }
+        roots.push(root.clone());
     }
+    roots
+}
+
+/// The roots to keep: `before`, and of those that were offered in this refresh the ones that `client` has accepted.
+pub(super) fn roots(before: Vec<String>, offered: Vec<Vec<u8>>, client: &Client) -> Vec<String> {
+    let accepted = |root: &Vec<u8>| version(root).is_some_and(|version| version <= client.root().version);
+    let new = offered.into_iter().filter(accepted).filter_map(|root| String::from_utf8(root).ok());
+    let mut room = CHAIN_MAX;
+    let fits = |root: &String| {
+        let left = room.checked_sub(root.len());
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    before.into_iter().chain(new).take_while(fits).collect()
 }
 
 /// The version that a root says it has; it is verified later.
@@ -80,34 +118,10 @@ pub fn text(files: &TrustedFiles, assignments: Option<String>, pin: Option<Strin
 mod tests {
     use super::*;
 
-    fn root(version: u64, key: &str) -> String {
-        format!(r#"{{"signed":{{"_type":"root","version":{version},"key":"{key}"}}}}"#)
-    }
-
-    fn kept(root: String) -> TrustedText {
-        let mut kept = text(&TrustedFiles::from_root(root), None, None);
-        kept.timestamp = Some("t".to_owned());
-        kept
-    }
-
-    #[test]
-    fn the_newer_root_is_the_start() {
-        let embedded = root(2, "a");
-        let started = |kept: &TrustedText| {
-            let files = start(embedded.as_bytes(), Some(kept));
-            (files.root == embedded.as_bytes(), files.timestamp.is_some())
-        };
-        assert_eq!(started(&kept(root(2, "a"))), (true, true), "the same");
-        assert_eq!(started(&kept(root(3, "a"))), (false, true), "rotated since");
-        assert_eq!(started(&kept(root(1, "a"))), (true, false), "a newer initramfs of nobody knows whom");
-        assert_eq!(started(&kept(root(2, "b"))), (true, false), "another repository");
-        assert_eq!(started(&kept("garbage".to_owned())), (true, false));
-        assert_eq!(start(b"garbage", Some(&kept(root(1, "a")))).root, root(1, "a").into_bytes());
-    }
-
     #[test]
     fn both_forms_hold_the_same() {
-        let mut kept = kept(root(1, "a"));
+        let mut kept = text(&TrustedFiles::from_root("root"), None, None);
+        kept.timestamp = Some("t".to_owned());
         kept.delegated.insert("pins".to_owned(), "p".to_owned());
         assert_eq!(text(&files(&kept), None, None), kept);
     }

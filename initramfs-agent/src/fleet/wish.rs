@@ -7,11 +7,12 @@
 use image_format::document::DocumentError;
 use image_format::manifest::MANIFEST_MAX;
 use image_format::pin::{ASSIGNMENTS_MAX, ASSIGNMENTS_PATH, Assignments, PIN_MAX, Pin, pin_path};
-use image_format::record::TrustedText;
+use image_format::record::{Record, TrustedText};
 use image_format::{Group, ImageName, Manifest, NodeId, Sha256};
-use signing::{Client, RefreshError, TargetInfo, TrustError, TrustedFiles, UnixTime, find_target, refresh};
+use signing::{Client, Fetch, RefreshError, TargetInfo, TrustError, UnixTime, find_target, refresh};
 
 use super::fetch::Server;
+use super::trusted::Start;
 use super::{clock, floor, trusted};
 use crate::http::HttpError;
 
@@ -172,36 +173,45 @@ impl WishError {
 pub struct Refreshed {
     /// Verified files, to be kept also after an error; none when not even a root verified.
     pub trusted: Option<TrustedText>,
+    /// The roots after the embedded one, for the record.
+    pub roots: Vec<String>,
     /// The wish.
     pub wish: Result<Wish, WishError>,
 }
 
-/// Asks the server what `node`, which was enrolled for the group `enrolled`, should run. `now` is the time that expiry is checked against.
+/// Asks the server what `node` should run: beginning with the root `embedded` in the initramfs, and with what `record` keeps.
+/// `enrolled` is the group that the node was enrolled for. `now` is the time that expiry is checked against.
 pub fn ask(
     server: &mut Server,
-    start: TrustedFiles,
-    kept: Option<&TrustedText>,
+    embedded: &[u8],
+    record: &Record,
     node: &NodeId,
     enrolled: Option<&Group>,
     now: UnixTime,
 ) -> Refreshed {
-    let mut client = match Client::new(start, now) {
+    let Start { files, roots } = trusted::start(embedded, record);
+    let mut client = match Client::new(files, now) {
         Ok(client) => client,
-        Err(error) => return Refreshed { trusted: None, wish: Err(WishError::Trust(error)) },
+        Err(error) => return Refreshed { trusted: None, roots, wish: Err(WishError::Trust(error)) },
     };
+    let kept = record.trusted.as_ref();
     let mut asked = Asked {
         assignments: kept.and_then(|kept| kept.assignments.clone()),
         pin: kept.and_then(|kept| kept.pin.clone()),
+        roots: Vec::new(),
     };
     let wish = asked.wish(&mut client, server, node, enrolled);
+    let roots = trusted::roots(roots, asked.roots, &client);
     let trusted = trusted::text(client.trusted(), asked.assignments, asked.pin);
-    Refreshed { trusted: Some(trusted), wish }
+    Refreshed { trusted: Some(trusted), roots, wish }
 }
 
-/// The two targets of this node: as kept, then as signed now.
+/// The two targets of this node: as kept, then as signed now; and what else comes by.
 struct Asked {
     assignments: Option<String>,
     pin: Option<String>,
+    /// Roots that the server has given.
+    roots: Vec<Vec<u8>>,
 }
 
 impl Asked {
@@ -212,7 +222,12 @@ impl Asked {
         node: &NodeId,
         enrolled: Option<&Group>,
     ) -> Result<Wish, WishError> {
-        refresh(client, |wanted| server.metadata(&wanted.name, wanted.max_len)).map_err(refused)?;
+        let fetch = |wanted: &Fetch| {
+            let file = server.metadata(&wanted.name, wanted.max_len)?;
+            self.roots.extend(file.iter().filter(|_| wanted.name.ends_with(".root.json")).cloned());
+            Ok(file)
+        };
+        refresh(client, fetch).map_err(refused)?;
 
         let no_group = || WishError::NoGroup { node: node.clone() };
         let assignments = match find(client, server, ASSIGNMENTS_PATH)? {

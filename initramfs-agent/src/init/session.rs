@@ -14,7 +14,7 @@ use super::storage::Storage;
 use crate::cmdline::BootSource;
 use crate::disk::{BootDisk, Survey};
 use crate::fleet::report::Running;
-use crate::fleet::{Reporter, Server, Wish, WishError, clock, trusted, wish};
+use crate::fleet::{Reporter, Server, Wish, WishError, clock, wish};
 use crate::http::BaseUrl;
 use crate::identity::token_for;
 use crate::modules::Loader;
@@ -133,11 +133,10 @@ impl<'e> Session<'e> {
         }
         self.reporter = Some(reporter);
         let mut server = Server::new(delivery.clone(), until.saturating_duration_since(Instant::now()));
-        let start = trusted::start(&self.environment.root_json, self.record.trusted.as_ref());
         let refreshed = wish::ask(
             &mut server,
-            start,
-            self.record.trusted.as_ref(),
+            &self.environment.root_json,
+            &self.record,
             &node,
             enrolled.as_ref(),
             clock::now(self.record.newest_time()),
@@ -146,6 +145,7 @@ impl<'e> Session<'e> {
         record.node = Some(node);
         if refreshed.trusted.is_some() {
             record.trusted = refreshed.trusted;
+            record.roots = refreshed.roots;
             record.servers.delivery = Some(delivery.to_string());
             record.servers.admin = self.admin.as_ref().map(BaseUrl::to_string);
         }

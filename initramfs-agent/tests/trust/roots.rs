@@ -1,6 +1,6 @@
 //! New roots, by the network and by the initramfs.
 
-use initramfs_agent::fleet::WishError;
+use initramfs_agent::fleet::{WishError, trusted};
 use signing::repo::RoleName;
 use signing::{SecretKey, TrustError};
 
@@ -44,8 +44,59 @@ fn a_newer_embedded_root_with_other_online_keys_begins_anew() {
     let files = rotate(&mut world, RoleName::Timestamp);
     world.root = newest_root(&files);
     assert!(refresh(&mut world, files, NOW).is_ok());
-    let start = initramfs_agent::fleet::trusted::start(&world.root, world.record().trusted.as_ref());
-    assert!(start.timestamp.is_some(), "and is kept from then on");
+    let start = trusted::start(&world.root, &world.record());
+    assert!(start.files.timestamp.is_some(), "and is kept from then on");
+}
+
+/// The roots that the network brought are followed anew at every boot, from the one in the initramfs.
+#[test]
+fn the_chain_of_roots_is_kept_and_followed_anew() {
+    let mut world = World::new();
+    let files = rotate(&mut world, RoleName::Root);
+    assert!(refresh(&mut world, files.clone(), NOW).is_ok());
+    let record = world.record();
+    assert_eq!(record.roots, [String::from_utf8(newest_root(&files)).unwrap()]);
+    let start = trusted::start(&world.root, &record);
+    assert_eq!((start.files.root, start.roots.len()), (newest_root(&files), 1));
+    assert!(start.files.timestamp.is_some());
+    // An initramfs that has the newer root needs no chain.
+    let start = trusted::start(&newest_root(&files), &record);
+    assert_eq!((start.files.root, start.roots.len()), (newest_root(&files), 0));
+    assert!(start.files.timestamp.is_some());
+    // A gap in it ends it.
+    let more = rotate(&mut world, RoleName::Targets);
+    let gap = vec![String::from_utf8(newest_root(&more)).unwrap()];
+    let mut record = record;
+    record.roots = gap;
+    let start = trusted::start(&world.root, &record);
+    assert_eq!((start.files.root.as_slice(), start.roots.len()), (world.root.as_slice(), 0));
+}
+
+/// Who was root on the node once wrote the record of another repository, with a root that has the highest number.
+#[test]
+fn a_planted_root_is_not_believed() {
+    let mut world = World::new();
+    let genuine = world.record();
+    let mut theirs = World::new();
+    let files = theirs.pin_next();
+    assert!(refresh(&mut theirs, files.clone(), NOW).is_ok());
+    let their_root = theirs.record().trusted.unwrap().root;
+    for roots in
+        [Vec::new(), vec![their_root.clone()], vec![their_root.replace("\"version\": 1", "\"version\": 2")]]
+    {
+        let mut planted = genuine.clone();
+        planted.roots = roots;
+        planted.trusted = theirs.record().trusted;
+        world.save(&planted);
+        assert_eq!(trusted::start(&world.root, &planted).files.root, world.root);
+        // Their server is not followed, ours is.
+        let error = refresh(&mut world, files.clone(), NOW).unwrap_err();
+        assert!(matches!(error, WishError::Trust(TrustError::Threshold { .. })), "{error:?}");
+        world.save(&planted);
+        let honest = world.pin_next();
+        assert!(refresh(&mut world, honest, NOW).is_ok());
+        assert_eq!(world.record().trusted.unwrap().root.as_bytes(), world.root);
+    }
 }
 
 /// 1,025 roots: cut at the bound, what was verified is kept, and the next boot gets on.

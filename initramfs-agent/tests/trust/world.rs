@@ -12,7 +12,7 @@ use image_format::record::{ImageRef, Record};
 use image_format::state::{Arrival, Decision, Wanted, decide};
 use initramfs_agent::disk::BootDisk;
 use initramfs_agent::fleet::wish::ask;
-use initramfs_agent::fleet::{Server, Wish, WishError, trusted};
+use initramfs_agent::fleet::{Server, Wish, WishError};
 use signing::UnixTime;
 
 use crate::common::{HttpServer, Repo, manifest, node, now};
@@ -118,12 +118,11 @@ impl World {
 pub fn refresh(world: &mut World, files: Files, now: UnixTime) -> Result<Wish, WishError> {
     let server = HttpServer::start(files);
     let mut record = world.record();
-    let kept = record.trusted.clone();
     let mut client = Server::new(server.base(), Duration::from_millis(300));
-    let start = trusted::start(&world.root, kept.as_ref());
-    let refreshed = ask(&mut client, start, kept.as_ref(), &node(), None, now);
+    let refreshed = ask(&mut client, &world.root, &record, &node(), None, now);
     if refreshed.trusted.is_some() {
         record.trusted = refreshed.trusted;
+        record.roots = refreshed.roots;
     }
     if let Ok(Wish { signed_time: Some(time), .. }) = &refreshed.wish {
         record.saw_time(*time);
