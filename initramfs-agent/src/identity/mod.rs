@@ -26,6 +26,7 @@ use fleet_protocol::Report;
 use fleet_protocol::identity::{BootId, Enrol, Joining, Kind, NodeKey, NodePublicKey, SignedReport};
 use fleet_protocol::join::JoinToken;
 use image_format::{NodeId, Sha256};
+use zeroize::Zeroizing;
 
 pub use self::enrol::{Enroller, token_for};
 pub use self::shelf::{Dir, Shelf, ShelfError};
@@ -125,14 +126,14 @@ impl<S: Shelf> Identity<S> {
     /// # Errors
     /// [`IdentityError`].
     pub fn on(shelf: S, random: Random<'_>, boot: BootId) -> Result<Self, IdentityError> {
-        let text = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        let Some(bytes) = shelf.read(KEY)? else {
+        let Some(bytes) = shelf.read(KEY)?.map(Zeroizing::new) else {
             return make(shelf, random, boot, "the state partition had none".to_owned());
         };
-        let Some(key) = text(Some(bytes)).and_then(|text| NodeKey::from_text(&text)) else {
+        let Some(key) = std::str::from_utf8(&bytes).ok().and_then(NodeKey::from_text) else {
             return make(shelf, random, boot, "the file of the old one is damaged".to_owned());
         };
-        let Some(next) = text(shelf.read(NUMBER)?).and_then(|text| parse_number(&text)) else {
+        let number = shelf.read(NUMBER)?.and_then(|bytes| String::from_utf8(bytes).ok());
+        let Some(next) = number.and_then(|text| parse_number(&text)) else {
             return make(shelf, random, boot, "the numbers of the old one are lost".to_owned());
         };
         let mut identity = Self { key, next, end: next, boot, shelf: Some(shelf), made: String::new() };
@@ -237,8 +238,8 @@ fn make<S: Shelf>(
     boot: BootId,
     made: String,
 ) -> Result<Identity<S>, IdentityError> {
-    let mut seed = [0; 32];
-    random(&mut seed).map_err(IdentityError::Random)?;
+    let mut seed = Zeroizing::new([0; 32]);
+    random(&mut *seed).map_err(IdentityError::Random)?;
     let key = NodeKey::from_seed(&seed).map_err(IdentityError::Key)?;
     // The numbers of a new key begin at 1; with the old key still there, a cut in between shows lost numbers, not used ones.
     let (next, end) = (1, 1 + STEP);

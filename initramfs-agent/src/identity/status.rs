@@ -5,6 +5,7 @@ use std::path::Path;
 use fleet_protocol::identity::{EnrolAnswer, NodeKey, NodePublicKey};
 use fleet_protocol::node::EnrolmentState;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::shelf::read_private;
 use super::{DIR, KEY, Shelf, ShelfError};
@@ -48,6 +49,6 @@ pub fn status(state: &Path) -> Option<Status> {
 
 /// The public key, without taking the lock.
 pub fn public_key(state: &Path) -> Option<NodePublicKey> {
-    let text = String::from_utf8(read_private(&state.join(DIR).join(KEY)).ok()??).ok()?;
-    NodeKey::from_text(&text).map(|key| key.public())
+    let bytes = Zeroizing::new(read_private(&state.join(DIR).join(KEY)).ok()??);
+    NodeKey::from_text(std::str::from_utf8(&bytes).ok()?).map(|key| key.public())
 }
