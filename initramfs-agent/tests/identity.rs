@@ -17,7 +17,7 @@ use image_format::pin::Assignments;
 use image_format::record::{Enrolled, Record};
 use initramfs_agent::fleet::report::Running;
 use initramfs_agent::fleet::wish::ask;
-use initramfs_agent::fleet::{Reporter, Server, trusted};
+use initramfs_agent::fleet::{Reporter, Server};
 use initramfs_agent::http::BaseUrl;
 use initramfs_agent::identity::{Enroller, Identity, describe, status, token_for};
 
@@ -262,9 +262,8 @@ fn the_group_of_the_enrolment_counts_where_assignments_do_not_name_the_node() {
         }
         let server = HttpServer::start(repo.publish());
         let mut client = Server::new(server.base(), Duration::from_secs(5));
-        let start = trusted::start(&repo.root, None);
         let enrolled = enrolled.map(group);
-        let asked = ask(&mut client, start, None, &node(), enrolled.as_ref(), now());
+        let asked = ask(&mut client, &repo.root, &Record::default(), &node(), enrolled.as_ref(), now());
         asked.wish.map(|wish| wish.group.to_string()).map_err(|error| error.to_string())
     };
     let mut assignments = Assignments::empty();
