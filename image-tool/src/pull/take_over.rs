@@ -28,15 +28,18 @@ pub(crate) fn take_over(
     let trusted = trusted(repo, store)?;
     let fetched = fetch(trusted, store, &known.unwrap_or_default(), &destination.source()?, now);
     let fetched = fetched.with_context(what)?;
-    let (found, expected) = (newest(&fetched.upload), newest(sent));
-    for (role, version) in expected.iter().filter(|(role, _)| *role != "snapshot") {
-        let found = found.get(role).copied().unwrap_or_default();
-        if found < *version && role != "root" {
+    for (role, version) in newest(sent).iter().filter(|(role, _)| *role != "snapshot") {
+        let found = fetched.roles.get(role).map_or(0, |(found, _)| *found);
+        if found < *version {
             bail!("{}: expected {role} version {version}, found {found}", what());
         }
     }
+    let waiting = repo.pending_as_kept()?.unsettled(|role| fetched.roles.get(role).copied());
+    let is_sent = |name: &String, bytes: &Vec<u8>| sent.metadata.get(name) == Some(bytes);
+    let is_settled = waiting.files().metadata.iter().all(|(name, bytes)| is_sent(name, bytes));
     Repository::open(store).commit(fetched.upload, now).with_context(what)?;
-    pending::clear(&repo.pending_dir())
+    // What another command has signed here since goes on waiting.
+    if is_settled { pending::clear(&repo.pending_dir()) } else { Ok(()) }
 }
 
 /// What to go on from: all that is here, or the root that this repository was made with.

@@ -286,3 +286,56 @@ fn a_killed_pin_leaves_two_sides_that_come_together() {
     place.ok(&["pin", "web", "ha@1", "--disk", "vda"]);
     agreed(&place);
 }
+
+/// From an admin who signs everything to a server that signs what is current, and back.
+#[test]
+fn snapshot_and_timestamp_are_handed_over_by_a_new_root() {
+    let place = Place::empty();
+    let server = Server::start(&place.path("published"));
+    fs::write(place.path("token"), TOKEN).unwrap();
+    let token = place.path("token").display().to_string();
+    place.ok(&["init", "--single-key", "--remote", &server.url, "--token-file", &token]);
+    place.signed(&Fake::new("ha@1", 1, 10));
+    // The server has its keys already; as long as the root does not list them, all goes on as before.
+    let list: fleet_protocol::publish::OnlineKeyList = serde_json::from_str(&server.sign()).unwrap();
+    place.ok(&["publish"]);
+    place.ok(&["pin", "web", "ha@1"]);
+    agreed(&place);
+
+    let mut prepare: Vec<String> = ["root", "prepare", "-o", "hand-over.json"].map(str::to_owned).into();
+    for key in &list.keys {
+        let file = place.path(&format!("{}.pub", key.role));
+        fs::write(&file, &key.public_pem).unwrap();
+        prepare.extend(["--add-key".to_owned(), format!("{}={}", key.role, file.display())]);
+        prepare.extend(["--remove-key".to_owned(), format!("{0}={0}", key.role)]);
+    }
+    place.ok(&prepare);
+    place.ok(&["root", "sign", "--yes", "hand-over.json"]);
+    place.ok(&["root", "commit", "hand-over.json"]);
+    agreed(&place);
+    assert_eq!(version(&place.path("published"), "root"), 2);
+    // The old keys may lie there or not: they sign nothing any more.
+    place.ok(&["pin", "db", "ha@1"]);
+    for role in ["snapshot", "timestamp"] {
+        fs::remove_file(place.repo().join(format!("keys/{role}.pem"))).unwrap();
+    }
+    server.resign(Renewal::Snapshot);
+    place.ok(&["unpin", "db"]);
+    agreed(&place);
+
+    // A directory cannot sign: the way back is keys of one's own.
+    let back = ["root", "prepare", "-o", "back.json"].map(str::to_owned);
+    let mut back: Vec<String> = back.into();
+    for (key, role) in list.keys.iter().map(|key| (key, &key.role)) {
+        let made = place.json(&["key", "new", role]);
+        back.extend(["--add-key".to_owned(), format!("{role}={}", made["file"].as_str().unwrap())]);
+        back.extend(["--remove-key".to_owned(), format!("{role}={}", key.keyid)]);
+    }
+    place.ok(&back);
+    place.ok(&["root", "sign", "--yes", "back.json"]);
+    place.ok(&["root", "commit", "back.json"]);
+    agreed(&place);
+    place.ok(&["renew"]);
+    agreed(&place);
+    place.ok(&["publish", "--to", &place.path("copy").display().to_string()]);
+}
