@@ -4,7 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
 
-use serde_json::Value;
+use image_format::Sha256;
+use serde_json::{Value, json};
 
 use crate::image::Fake;
 use crate::place::{Place, says, snapshot, text};
@@ -392,6 +393,14 @@ fn tamper_signed(place: &Place, role: &str, edit: impl Fn(&mut Value)) {
     });
 }
 
+/// Lets one more key sign root.
+fn also_root(root: &mut Value, key: Value) {
+    let key: signing::key::Key = serde_json::from_value(key).unwrap();
+    let id = key.id().to_string();
+    root["keys"][&id] = serde_json::to_value(key).unwrap();
+    root["roles"]["root"]["keyids"].as_array_mut().unwrap().push(id.into());
+}
+
 fn first_key(object: &Value) -> String {
     object.as_object().unwrap().keys().next().unwrap().clone()
 }
@@ -435,8 +444,31 @@ fn a_root_proposal_hides_nothing() {
             "does not hold key",
         ),
         (
+            "root",
+            |root| {
+                let id = first_key(&root["keys"]);
+                let mut key = root["keys"][&id].clone();
+                key["note"] = "trust me".into();
+                also_root(root, key);
+            },
+            "says more than its type and its public half",
+        ),
+        (
+            "root",
+            |root| also_root(root, json!({"keytype": "rsa", "scheme": "x", "keyval": {"public": "x"}})),
+            "is not an Ed25519 key",
+        ),
+        (
+            "root",
+            |root| {
+                let used = root["roles"]["timestamp"]["keyids"][0].clone();
+                root["roles"]["snapshot"]["keyids"] = json!([used]);
+            },
+            "which has no role",
+        ),
+        (
             "targets",
-            |targets| targets["delegations"]["roles"][1]["paths"] = serde_json::json!(["images/*"]),
+            |targets| targets["delegations"]["roles"][1]["paths"] = json!(["images/*"]),
             "neither keys",
         ),
         (
@@ -461,23 +493,20 @@ fn a_root_proposal_hides_nothing() {
         ),
         (
             "targets",
-            |targets| {
-                targets["targets"] =
-                    serde_json::json!({"x": {"length": 1, "hashes": {"sha256": "0".repeat(64)}}})
-            },
+            |targets| targets["targets"] = json!({"x": {"length": 1, "hashes": {"sha256": "0".repeat(64)}}}),
             "neither keys, thresholds, dates nor floors",
         ),
         (
             "targets",
             |targets| {
-                targets["targets"] = serde_json::json!({"floor": {"length": 0, "hashes": {"sha256": "0".repeat(64)},
+                targets["targets"] = json!({"floor": {"length": 0, "hashes": {"sha256": "0".repeat(64)},
                     "custom": {"bascule": {"floors": {"ha": 3}}, "x": 1}}});
             },
             "floors say more",
         ),
         (
             "pins",
-            |pins| pins["delegations"] = serde_json::json!({"keys": {}, "roles": []}),
+            |pins| pins["delegations"] = json!({"keys": {}, "roles": []}),
             "neither documents nor dates",
         ),
     ];
@@ -487,7 +516,7 @@ fn a_root_proposal_hides_nothing() {
     }
     tamper(&place, |file| file["x"] = 1.into());
     refused_everywhere(&place, "root", "unknown field `x`");
-    tamper(&place, |file| file["documents"] = serde_json::json!({"pins/x": "y"}));
+    tamper(&place, |file| file["documents"] = json!({"pins/x": "y"}));
     refused_everywhere(&place, "root", "which it does not list");
     tamper(&place, |file| file["roles"]["timestamp"] = file["roles"]["root"].clone());
     refused_everywhere(&place, "root", "never proposed");
@@ -496,7 +525,7 @@ fn a_root_proposal_hides_nothing() {
     // What can be shown is shown, and signatures over something else do not count.
     place.ok(&["root", "sign", "good.json", "--yes"]);
     tamper_signed(&place, "targets", |targets| {
-        targets["targets"] = serde_json::json!({"floor": {"length": 0, "hashes": {"sha256": "0".repeat(64)},
+        targets["targets"] = json!({"floor": {"length": 0, "hashes": {"sha256": "0".repeat(64)},
             "custom": {"bascule": {"floors": {"ha": 3}}}}});
     });
     says(
@@ -538,7 +567,7 @@ fn a_pin_proposal_hides_nothing() {
     let target = |pins: &mut Value| pins["targets"].as_object_mut().unwrap().remove("pins/web.json").unwrap();
     tamper_signed(&place, "pins", |pins| {
         let mut web = target(pins);
-        web["custom"] = serde_json::json!({"x": 1});
+        web["custom"] = json!({"x": 1});
         pins["targets"]["pins/web.json"] = web;
     });
     refused_everywhere(&place, "pins", "says more of it than length and SHA-256");
@@ -646,5 +675,72 @@ fn snapshot_and_timestamp_are_given_to_a_server() {
             &place.refused(&["root", "prepare", "--online-keys", "online.json", "-o", "x.json"]),
             &[expected],
         );
+    }
+}
+
+#[test]
+fn a_releases_proposal_hides_nothing() {
+    let place = Place::new();
+    place.signed(&Fake::new("ha@1", 1, 4));
+    place.build(&Fake::new("ha@2", 2, 4));
+    place.ok(&["releases", "prepare", "ha@2", "-o", "good.json"]);
+    tamper_signed(&place, "releases", |releases| {
+        let other = releases["targets"]["images/ha@2.json"].clone();
+        releases["targets"]["images/ha@1.json"] = other;
+    });
+    refused_everywhere(&place, "releases", "give ha@1 other content; a signed version never changes");
+    // The manifest of ha@2 under another name, in every place where a name stands.
+    tamper_signed(&place, "releases", |releases| {
+        let targets = releases["targets"].as_object_mut().unwrap();
+        let target = targets.remove("images/ha@2.json").unwrap();
+        targets.insert("images/ha@3.json".into(), target);
+    });
+    let mut file: Value = serde_json::from_slice(&fs::read(place.path("bad.json")).unwrap()).unwrap();
+    let text = file["documents"].to_string().replace(".ha@2.json", ".ha@3.json");
+    file["documents"] = serde_json::from_str(&text).unwrap();
+    fs::write(place.path("bad.json"), file.to_string()).unwrap();
+    refused_everywhere(&place, "releases", "the manifest listed for ha@3 is that of ha@2");
+    tamper_signed(&place, "releases", |releases| {
+        releases["targets"]["images/ha@2.json"]["length"] = 7.into();
+    });
+    refused_everywhere(&place, "releases", "expected 7 bytes");
+    tamper_signed(&place, "releases", |releases| {
+        releases["targets"]["images/ha@2.json"]["hashes"]["sha512"] = "0".repeat(128).into();
+    });
+    refused_everywhere(&place, "releases", "says more of it than length and SHA-256");
+    // An image that is taken away is told.
+    tamper_signed(&place, "releases", |releases| {
+        releases["targets"].as_object_mut().unwrap().remove("images/ha@1.json");
+    });
+    says(&place.ok(&["releases", "show", "bad.json"]), &["- image ha@1 is listed no more", "+ image ha@2"]);
+}
+
+/// A pin for an image that is listed with another manifest, with everything else in order.
+#[test]
+fn a_pin_must_name_what_is_released() {
+    let place = Place::new();
+    place.signed(&Fake::new("ha@1", 1, 4));
+    place.ok(&["pins", "prepare", "-o", "good.json", "set", "web", "ha@1"]);
+    for (from, to, expected) in [
+        ("", "", "group web runs nothing"),
+        ("ha@1", "ha@7", "the signed releases list no such image"),
+        ("\"group\":\"web\"", "\"group\":\"db\"", "the pin listed for web is that of db"),
+    ] {
+        tamper(&place, |file| {
+            let documents = file["documents"].as_object_mut().unwrap();
+            let (_, text) = std::mem::take(documents).into_iter().next().unwrap();
+            let text = text.as_str().unwrap().replace(from, to);
+            let sha256 = Sha256::of(text.as_bytes()).to_string();
+            documents.insert(format!("pins/{sha256}.web.json"), text.clone().into());
+            let mut pins: Value = serde_json::from_str(file["roles"]["pins"].as_str().unwrap()).unwrap();
+            pins["signed"]["targets"]["pins/web.json"] =
+                json!({"length": text.len(), "hashes": {"sha256": sha256}});
+            file["roles"]["pins"] = pins.to_string().into();
+        });
+        if expected.starts_with("group") {
+            says(&place.ok(&["pins", "show", "bad.json"]), &[expected]);
+        } else {
+            refused_everywhere(&place, "pins", expected);
+        }
     }
 }
