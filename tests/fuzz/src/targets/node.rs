@@ -91,6 +91,7 @@ pub mod seeds {
                  bascule.mac=52-54-00-12-34-56 bascule.kernel={kernel} bascule.boot=net\n"
             ),
             format!("bascule.boot=local bascule.ip=10.0.2.15/24,10.0.2.2 bascule.kernel={kernel}"),
+            format!("bascule.join=bascule-join-1.010203040506.{}.{kernel}.rack-7 bascule.boot=net", "02".repeat(16)),
             "init=/bin/sh bascule.insecure=1 bascule.root=/dev/sda bascule.boot=kexec bascule.boot=net".to_owned(),
         ]
         .map(String::into_bytes)

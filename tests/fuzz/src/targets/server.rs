@@ -99,10 +99,17 @@ pub fn request(bytes: &[u8]) {
         // A name becomes the last part of a file's path.
         assert!(!name || !(text.contains(['/', '\\', '\0']) || text.starts_with('.')), "{text:?}");
     }
-    if let Ok(Some(found)) = identity::parse(Some(text)) {
-        assert!(found.shown.len() <= identity::KEPT.len());
-        assert!(found.shown.values().all(|value| value.len() <= 128 && !value.chars().any(char::is_control)));
-        assert_eq!(found.shown["mac"], found.node.to_string());
+    if let Ok(asked) = identity::parse(Some(text)) {
+        if let Some(token) = &asked.join {
+            assert_eq!(token.to_text().parse::<JoinToken>().as_ref(), Ok(token));
+        }
+        if let Some(found) = asked.identity {
+            assert!(found.shown.len() <= identity::KEPT.len());
+            assert!(
+                found.shown.values().all(|value| value.len() <= 128 && !value.chars().any(char::is_control))
+            );
+            assert_eq!(found.shown["mac"], found.node.to_string());
+        }
     }
     if strict::spelling(text).is_ok() {
         assert!(!text.contains('%') && !text.split('/').any(|part| part == ".."));
@@ -193,6 +200,10 @@ pub mod seeds {
             format!("{id}.@assignments.json"),
             id.to_string(),
             "mac=52-54-00-12-34-56&uuid=1b4e28ba&serial=a%20b&arch=x86_64".to_owned(),
+            format!(
+                "mac=52:54:00:12:34:56&join={}",
+                JoinToken::new([1; 6], [2; 16], Sha256::of(b"root"), None).to_text()
+            ),
             "/objects/../../etc/passwd".to_owned(),
         ]
         .map(String::into_bytes)
