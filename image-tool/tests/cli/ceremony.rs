@@ -420,13 +420,16 @@ fn refused_everywhere(place: &Place, verb: &str, expected: &str) {
     assert_eq!(fs::read(place.path("bad.json")).unwrap(), before);
 }
 
+/// A role, what is done to its metadata on the way, and what the next person is told.
+type Case = (&'static str, fn(&mut Value), &'static str);
+
 #[test]
 fn a_root_proposal_hides_nothing() {
     let place = Place::new();
     place.ok(&["key", "new", "pins"]);
     place.ok(&["root", "prepare", "--add-key", "pins=repo/keys/pins-1.pub", "--renew", "-o", "good.json"]);
     let repository = snapshot(&place.repo());
-    let cases: &[(&str, fn(&mut Value), &str)] = &[
+    let cases: &[Case] = &[
         ("root", |root| root["version"] = 1.into(), "has version 1, expected 2"),
         ("root", |root| root["version"] = 3.into(), "has version 3, expected 2"),
         ("root", |root| root["_type"] = "targets".into(), "type"),

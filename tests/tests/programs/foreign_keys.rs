@@ -271,16 +271,8 @@ fn a_command_signs_and_what_it_says_is_checked() {
     pins_by(&repo, &place, &place.join("token.pub"));
     let public = place.join("token.pub");
     let proposal = place.join("pins.json");
-    let args = [
-        "root",
-        "sign",
-        text(&proposal),
-        "--yes",
-        "--command",
-        text(&script),
-        "--public",
-        text(&public),
-    ];
+    let args =
+        ["root", "sign", text(&proposal), "--yes", "--command", text(&script), "--public", text(&public)];
     let refused = failed(&repo.command(&args).env("KEY", "other.pem").output().unwrap());
     assert_says(&refused, &["did not sign pins", "its signature does not verify"]);
     done(&repo.command(&args).output().unwrap());
