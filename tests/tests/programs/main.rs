@@ -7,10 +7,12 @@
 mod boot_script;
 mod common;
 mod damage;
+mod enrolment;
 mod foreign_keys;
 mod full_disk;
 mod hostile;
 mod keys;
+mod online;
 mod publish;
 mod recipes;
 mod versions;
