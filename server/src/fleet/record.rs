@@ -273,6 +273,16 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn strangers_make_an_event_only_now_and_then() {
+        let mut record = NodeRecord::new(UnixTime(0));
+        for second in 0..1300 {
+            record.event_seldom("new-key", &format!("at {second}"), UnixTime(second));
+        }
+        let messages: Vec<&str> = record.events.iter().map(|event| event.message.as_str()).collect();
+        assert_eq!(messages, ["at 1200", "at 600", "at 0"]);
+    }
+
+    #[test]
     fn claims_do_not_push_out_events() {
         let mut record = NodeRecord::new(UnixTime(0));
         record.reported(report("n", Event::Confirmed, "mine"), ReportTrust::Approved, UnixTime(5));
