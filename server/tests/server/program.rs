@@ -5,7 +5,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::support::client::{Response, request};
-use crate::support::publication::pack;
+use server::online::KeyDir;
+use signing::repo::Lifetimes;
+
+use crate::support::publication::{Publication, pack};
 use crate::support::soon;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_imgserver");
@@ -57,6 +60,12 @@ impl Program {
     async fn put(&self, body: &[u8]) -> Response {
         let headers = format!("Authorization: Bearer {}\r\nContent-Length: {}\r\n", self.token, body.len());
         request(self.admin, "PUT", "/v1/objects", &headers, body).await
+    }
+
+    async fn commit(&self, publication: &Publication) -> Response {
+        let body = publication.commit();
+        let headers = format!("Authorization: Bearer {}\r\nContent-Length: {}\r\n", self.token, body.len());
+        request(self.admin, "POST", "/v1/commit", &headers, &body).await
     }
 
     /// SIGTERM, and everything that it logged.
@@ -125,6 +134,83 @@ async fn a_full_disk_refuses_the_pack_whole_and_goes_on() {
     assert!(got.json()["error"].as_str().unwrap().ends_with("nothing was changed"), "{}", got.text());
     assert_eq!(std::fs::read_dir(data.join("objects")).unwrap().count(), 0);
     assert_eq!(program.put(&pack([small])).await.json(), serde_json::json!({ "stored": 1, "present": 0 }));
+    assert!(program.stop().await.status.success());
+}
+
+/// Keys as `imgserver keys new` makes them, and what it prints.
+fn keys(action: &[&str], data: &Path) -> serde_json::Value {
+    let output = run(&[&["keys"], action, &["--json", "--data"]].concat(), data);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn keys_of_its_own_are_made_shown_and_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let none = run(&["keys", "show", "--data"], &data);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(String::from_utf8(none.stderr).unwrap().contains("imgserver keys new"));
+    let made = keys(&["new"], &data);
+    let roles: Vec<&str> =
+        made["keys"].as_array().unwrap().iter().map(|key| key["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["snapshot", "timestamp"]);
+    assert_eq!(keys(&["show"], &data), made);
+    let again = run(&["keys", "new", "--data"], &data);
+    assert_eq!(again.status.code(), Some(1), "a key is never replaced");
+    assert_eq!(keys(&["show"], &data), made);
+    assert_eq!(keys(&["new", "--add"], &data)["keys"].as_array().unwrap().len(), 4);
+
+    // A root that lists others: said in the log at once, at level error.
+    let (publication, _) = crate::support::publication::one_image();
+    publication.commit_to(&data);
+    let program = Program::start(Command::new(PROGRAM), &data, &["--log", "json"]).await;
+    let not_ready = async {
+        while request(program.delivery, "GET", "/readyz", "", b"").await.status != 503 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon("the first look", not_ready).await;
+    let log = String::from_utf8(program.stop().await.stderr).unwrap();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let error = lines.iter().find(|line| line["level"] == "ERROR").unwrap();
+    assert_eq!(error["message"], "snapshot and timestamp are not signed");
+    let reason = error["reason"].as_str().unwrap();
+    assert!(reason.starts_with("the root (version 1) does not list this server's keys"), "{reason}");
+    assert!(!log.contains("PRIVATE"), "{log}");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_a_change_that_would_be_completed() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    keys(&["new"], &data);
+    let online = KeyDir::of(&data).load().unwrap().unwrap();
+    let mut publication = Publication::online(server::app::now(), Lifetimes::default(), &online);
+    publication.image("ha@1", 1);
+    publication.sign();
+    let mut deaf = Command::new("sh");
+    deaf.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", PROGRAM]);
+    let program = Program::start(deaf, &data, &[]).await;
+    assert_eq!(program.put(&publication.pack()).await.status, 200);
+    assert_eq!(program.commit(&publication).await.status, 200);
+    publication.pin("rack", "ha@1");
+    publication.sign();
+    // No file can grow: the same error path as a full disk, without one.
+    let id = rustix::process::Pid::from_child(program.child.as_ref().unwrap());
+    let limit = |current| {
+        let limits = rustix::process::Rlimit { current, maximum: None };
+        rustix::process::prlimit(Some(id), rustix::process::Resource::Fsize, limits).unwrap();
+    };
+    limit(Some(0));
+    let got = program.commit(&publication).await;
+    assert_eq!(got.status, 507, "{}", got.text());
+    assert!(got.json()["error"].as_str().unwrap().ends_with("nothing was changed"), "{}", got.text());
+    assert_eq!(request(program.delivery, "GET", "/metadata/1.snapshot.json", "", b"").await.status, 200);
+    assert_eq!(request(program.delivery, "GET", "/metadata/2.snapshot.json", "", b"").await.status, 404);
+    limit(None);
+    let got = program.commit(&publication).await;
+    assert_eq!((got.status, got.json()["pins"][0].as_str()), (200, Some("rack")), "{}", got.text());
     assert!(program.stop().await.status.success());
 }
 

@@ -1,12 +1,14 @@
 //! A tiny repository, signed with fixed keys.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use fleet_protocol::Commit;
 use image_format::index::{Entry, Index};
 use image_format::manifest::ObjectRef;
 use image_format::pin::{ASSIGNMENTS_PATH, Assignments, PIN_FORMAT, Pin, PinnedImage, pin_path};
 use image_format::repository::Upload;
+use image_format::store::Store;
 use image_format::test_images::manifest;
 use image_format::{BLOCK, ChunkId, Group, ImageName, Manifest, ObjectId, Sha256, codec};
 use signing::online::{OnlineKeys, OnlineRole};
@@ -96,6 +98,16 @@ impl Publication {
         roles.iter().for_each(|role| self.repository.renew(*role));
         self.now = now;
         self.sign();
+    }
+
+    /// Publishes straight into a data directory.
+    pub fn commit_to(&self, data: &Path) {
+        let store = Store::create(data).unwrap();
+        let mut batch = store.batch().unwrap();
+        self.objects.values().for_each(|object| drop(batch.put(object).unwrap()));
+        batch.commit().unwrap();
+        let repository = image_format::repository::Repository::open(&store);
+        repository.commit(self.clone_files(), self.now).unwrap();
     }
 
     /// The same files, to be changed.
