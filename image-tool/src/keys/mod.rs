@@ -5,6 +5,7 @@
 //! | `role` | what a key signs |
 //! | `ring` | the keys of a repository: `keys/<role>.pem`, `keys/<role>-*.pem`, and `[[signer]]` of `bascule.toml` |
 //! | `file` | one key file: mode 0600, its public half beside it (`root.pub` for `root.pem`) |
+//! | `locked` | an encrypted key file that is opened when it is to sign |
 //! | `pkcs8` | encryption with a passphrase, as OpenSSL does it |
 //! | `passphrase` | where passphrases come from; never an argument |
 //! | `public`, `openssh` | keys of OpenSSL, OpenSSH, signify, minisign |
@@ -14,6 +15,7 @@
 mod agent;
 mod command;
 mod file;
+mod locked;
 mod online;
 mod openssh;
 mod passphrase;

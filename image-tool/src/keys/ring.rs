@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use signing::metadata::Signers;
-use signing::repo::{Need, Proposal, Repository as Model, Section};
+use signing::repo::{Need, Proposal, Repository as Model, RoleName, Section};
 use signing::{KeyId, PublicKey, SecretKey, Signer};
 
 use super::file::{Secrecy, load_public, load_secret, public_path, secrecy};
+use super::locked::Locked;
 use super::passphrase::Passphrases;
 use super::role::KeyRole;
 use super::signer::SignerConfig;
@@ -71,7 +72,7 @@ impl KeyRing {
             // An encrypted key without its public half beside it is opened to see whose it is.
             let public = load_public(&path, &self.passphrases)?;
             if trusted.contains(&public.id()) {
-                signers.push(Box::new(load_secret(&path, &self.passphrases)?));
+                signers.push(open(path, public, &self.passphrases)?);
             } else {
                 strangers.push((path, public));
             }
@@ -207,12 +208,37 @@ pub(crate) fn sign_here(proposal: &mut Proposal, model: &Model, keys: &KeyRing) 
         let needs = proposal.progress(model).into_iter().filter(|progress| progress.role == role);
         let needs: Vec<Need> = needs.flat_map(|progress| progress.needs).collect();
         let wanted: Vec<KeyId> = needs.iter().flat_map(|need| need.open.clone()).collect();
+        let mut problem = None;
         for signer in keys.signers(role.into(), &wanted, model)? {
-            let signed = proposal.sign(model, role, &*signer);
-            signed.with_context(|| format!("sign {} metadata", role.as_str()))?;
+            if is_signed(proposal, model, role) {
+                break;
+            }
+            // Another key may do.
+            problem = proposal.sign(model, role, &*signer).err().or(problem);
+        }
+        if let Some(problem) = problem.filter(|_| !is_signed(proposal, model, role)) {
+            return Err(problem).with_context(|| format!("sign {} metadata", role.as_str()));
         }
     }
     Ok(())
+}
+
+/// Whether enough keys have signed a role.
+fn is_signed(proposal: &Proposal, model: &Model, role: RoleName) -> bool {
+    let mut progress = proposal.progress(model).into_iter();
+    progress.find(|progress| progress.role == role).is_none_or(|progress| progress.is_complete())
+}
+
+/// The signer of a key file: an encrypted one is opened when it signs.
+pub(super) fn open(
+    path: PathBuf,
+    public: PublicKey,
+    passphrases: &Arc<Passphrases>,
+) -> anyhow::Result<Box<dyn Signer>> {
+    Ok(match secrecy(&path)? {
+        Secrecy::Encrypted => Box::new(Locked::new(path, public, passphrases)),
+        Secrecy::Public | Secrecy::Plain => Box::new(load_secret(&path, passphrases)?),
+    })
 }
 
 /// Where the key files of the repository in `dir` are.

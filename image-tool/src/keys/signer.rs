@@ -19,6 +19,7 @@
 //! ```
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use signing::key::KeyId;
@@ -26,8 +27,9 @@ use signing::{PublicKey, Signer};
 
 use super::agent::{self, AgentKey};
 use super::command::CommandKey;
-use super::file::{load_public, load_secret};
+use super::file::load_public;
 use super::passphrase::Passphrases;
+use super::ring::open;
 use super::role::KeyRole;
 
 /// One `[[signer]]` of `bascule.toml`. Paths are relative to the repository directory.
@@ -84,15 +86,16 @@ impl SignerConfig {
         &self,
         dir: &Path,
         wanted: &[KeyId],
-        passphrases: &Passphrases,
+        passphrases: &Arc<Passphrases>,
     ) -> anyhow::Result<Vec<Box<dyn Signer>>> {
         match self {
             Self::File { file, .. } => {
                 let file = dir.join(file);
-                if !wanted.contains(&load_public(&file, passphrases)?.id()) {
+                let public = load_public(&file, passphrases)?;
+                if !wanted.contains(&public.id()) {
                     return Ok(Vec::new());
                 }
-                Ok(vec![Box::new(load_secret(&file, passphrases)?)])
+                Ok(vec![open(file, public, passphrases)?])
             }
             Self::SshAgent { key, .. } => {
                 let only = key.as_ref().map(|key| load_public(&dir.join(key), passphrases)).transpose()?;

@@ -96,6 +96,12 @@ impl Examined {
         self.proposal.is_complete(&self.base)
     }
 
+    /// Whether enough keys have signed a role.
+    pub(crate) fn is_signed(&self, role: KeyRole) -> bool {
+        let mut progress = self.progress().into_iter();
+        progress.find(|progress| progress.role == role.role()).is_none_or(|progress| progress.is_complete())
+    }
+
     /// Signs one role; `false` if this key has signed it already.
     pub(crate) fn sign(&mut self, role: KeyRole, signer: &dyn Signer) -> anyhow::Result<bool> {
         let signed = self.proposal.sign(&self.base, role.role(), signer);

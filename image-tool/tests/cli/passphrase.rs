@@ -139,3 +139,35 @@ fn a_repository_with_encrypted_keys() {
     assert_eq!(root["keys"].as_array().unwrap().len(), 3);
     assert!(root["keys"].as_array().unwrap().iter().all(|key| key["here"].is_string()), "{root}");
 }
+
+/// Two of three keys sign; the third has another passphrase, and nobody is asked for it.
+#[test]
+fn nobody_is_asked_for_a_key_that_is_not_needed() {
+    let place = Place::empty();
+    let file = secret_file(&place, "passphrase", PASSPHRASE);
+    place.ok(&["init", "--encrypt", "--passphrase-file", &file]);
+    let keys = place.repo().join("keys");
+    let other = secret_file(&place, "other", "another one");
+    for (number, role) in ["root", "targets"].into_iter().enumerate() {
+        place.ok(&["key", "new", role, "--encrypt", "--passphrase-file", &other]);
+        let (add, remove) = (format!("{role}=repo/keys/{role}-4.pub"), format!("{role}={role}-1"));
+        let proposal = format!("{number}.json");
+        place.ok(&["root", "prepare", "--add-key", &add, "--remove-key", &remove, "-o", &proposal]);
+        place.ok(&["root", "sign", &proposal, "--yes", "--passphrase-file", &file]);
+        place.ok(&["root", "commit", &proposal]);
+        fs::remove_file(keys.join(format!("{role}-1.pem"))).unwrap();
+        // Now the first that is tried is a stranger's.
+        for end in ["pem", "pub"] {
+            fs::rename(keys.join(format!("{role}-4.{end}")), keys.join(format!("{role}-0.{end}"))).unwrap();
+        }
+    }
+    place.ok(&["root", "prepare", "--renew", "-o", "renew.json"]);
+    place.ok(&["root", "sign", "renew.json", "--yes", "--passphrase-file", &file]);
+    place.ok(&["root", "commit", "renew.json"]);
+    // The public half says whose key it is, and is not believed when it signs.
+    fs::copy(keys.join("pins.pub"), keys.join("releases.pub")).unwrap();
+    fs::copy(keys.join("releases.pem"), place.path("releases.pem")).unwrap();
+    fs::rename(keys.join("releases.pem"), keys.join("pins.pem")).unwrap();
+    let error = place.refused(&["assign", "--default", "web", "--passphrase-file", &file]);
+    says(&error, &["nothing was signed", "pins.pem: expected key", "as the public half beside it says"]);
+}
