@@ -104,7 +104,9 @@ impl Publication {
     pub fn commit_to(&self, data: &Path) {
         let store = Store::create(data).unwrap();
         let mut batch = store.batch().unwrap();
-        self.objects.values().for_each(|object| drop(batch.put(object).unwrap()));
+        for object in self.objects.values() {
+            batch.put(object).unwrap();
+        }
         batch.commit().unwrap();
         let repository = image_format::repository::Repository::open(&store);
         repository.commit(self.clone_files(), self.now).unwrap();
