@@ -57,6 +57,18 @@ pub fn copy_to(to: &Path, stage: Stage) -> Result<()> {
     std::os::unix::fs::symlink(&cache, &link).with_context(|| format!("link {}", link.display()))
 }
 
+/// Adds the image, built and not signed, to another repository.
+pub fn add_build(to: &Path) -> Result<()> {
+    require()?;
+    let script =
+        "cp -a \"$1/builds/.\" \"$2/builds/\" && cp -al \"$1/store/objects/.\" \"$2/store/objects/\"";
+    let from = Stage::Unsigned.dir();
+    let status =
+        Command::new("sh").args(["-c", script, "sh"]).args([&from, to]).status().context("run sh")?;
+    ensure!(status.success(), "copy the build of {} to {}: {status}", from.display(), to.display());
+    Ok(())
+}
+
 /// Keeps the repository as it is before signing.
 pub fn keep_unsigned() -> Result<()> {
     copy(&Stage::Signed.dir(), &Stage::Unsigned.dir())
