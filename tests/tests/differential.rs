@@ -8,8 +8,12 @@ use bascule_tests::differential::{
     Comparison, Repository, Role, compare, differences, fuzz, fuzz_seeds, mutation,
 };
 
-/// Mutations for each file.
+/// Mutations for each file; `BASCULE_ROUNDS` says another number, for a long run.
 const ROUNDS: u64 = 700;
+
+fn rounds() -> u64 {
+    std::env::var("BASCULE_ROUNDS").map_or(ROUNDS, |text| text.parse().unwrap())
+}
 
 #[test]
 fn both_accept_what_was_published() {
@@ -21,7 +25,8 @@ fn same_bytes_same_verdict() {
     let honest = Repository::new();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut unexplained = Vec::new();
-    for (role, round) in Role::ALL.into_iter().flat_map(|role| (0..ROUNDS).map(move |round| (role, round))) {
+    for (role, round) in Role::ALL.into_iter().flat_map(|role| (0..rounds()).map(move |round| (role, round)))
+    {
         let (what, files) = mutation(&honest, role, round);
         let class = match compare(&files) {
             Comparison::Accepted => "both accept",

@@ -45,9 +45,13 @@ pub const ALL: &[Difference] = &[
         stricter: |error, _| matches!(error, TrustError::Json { source: JsonError::TooDeep(_), .. }),
     },
     Difference {
-        name: "signature in upper-case hex",
+        name: "signature or hash in upper-case hex",
         reason: "one spelling of everything that is compared",
-        stricter: |error, files| matches!(error, TrustError::Threshold { .. }) && has_capitals(files),
+        stricter: |error, files| match error {
+            TrustError::Threshold { .. } => has_capitals(files),
+            TrustError::HashMismatch { expected, found, .. } => expected.eq_ignore_ascii_case(found),
+            _ => false,
+        },
     },
     Difference {
         name: "two entries by one key in signatures",
