@@ -216,9 +216,21 @@ pub(crate) fn sign_here(proposal: &mut Proposal, model: &Model, keys: &KeyRing) 
             // Another key may do.
             problem = proposal.sign(model, role, &*signer).err().or(problem);
         }
-        if let Some(problem) = problem.filter(|_| !is_signed(proposal, model, role)) {
+        if is_signed(proposal, model, role) {
+            continue;
+        }
+        if let Some(problem) = problem {
             return Err(problem).with_context(|| format!("sign {} metadata", role.as_str()));
         }
+        let needed = needs.iter().map(|need| need.threshold).max().unwrap_or_default();
+        let signed = proposal.progress(model).into_iter().filter(|progress| progress.role == role);
+        let signed = signed.flat_map(|progress| progress.needs).map(|need| need.signed.len()).min();
+        bail!(
+            "{} needs {needed} of its keys to sign, {} are here; sign where the others are, in steps: imgtool {} prepare",
+            role.as_str(),
+            signed.unwrap_or_default(),
+            ceremony(role.into())
+        );
     }
     Ok(())
 }

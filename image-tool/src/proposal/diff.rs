@@ -34,7 +34,10 @@ pub(super) fn root(old: &Root, new: &Root) -> anyhow::Result<RoleChange> {
         role: KeyRole::Root,
         version: Turn::new(Some(old.version), Some(new.version)),
         expires: Turn::new(Some(old.expires), Some(new.expires)),
-        signers: roles.map(|(role, old, new)| signers(role, old, new)).into(),
+        signers: roles
+            .map(|(role, old, new)| signers(role, old, new))
+            .into_iter()
+            .collect::<anyhow::Result<_>>()?,
         content: Vec::new(),
     })
 }
@@ -52,7 +55,7 @@ pub(super) fn targets(old: &Targets, new: &Targets) -> anyhow::Result<RoleChange
         let role = known.into_iter().find(|role| role.role().as_str() == next.name);
         let role =
             role.with_context(|| format!("the proposed targets delegate to {:?}", short(&next.name)))?;
-        rules.push(signers(role, &delegation.signers, &next.signers));
+        rules.push(signers(role, &delegation.signers, &next.signers)?);
         delegation.signers = next.signers.clone();
     }
     before.keys = after.keys.clone();
@@ -86,17 +89,19 @@ pub(super) fn change(
     }
 }
 
-fn signers(role: KeyRole, old: &Signers, new: &Signers) -> SignersChange {
+fn signers(role: KeyRole, old: &Signers, new: &Signers) -> anyhow::Result<SignersChange> {
+    // Their order says nothing, so it must not be able to say anything.
+    ensure!(old == new || new.keyids.is_sorted(), "the proposal lists the keys of {role} out of order");
     let only = |these: &Signers, those: &Signers| -> Vec<KeyId> {
         these.keyids.iter().filter(|keyid| !those.keyids.contains(keyid)).cloned().collect()
     };
-    SignersChange {
+    Ok(SignersChange {
         role,
         threshold: Turn::new(Some(old.threshold), Some(new.threshold)),
         kept: new.keyids.iter().filter(|keyid| old.keyids.contains(keyid)).cloned().collect(),
         added: only(new, old),
         removed: only(old, new),
-    }
+    })
 }
 
 /// Every key has a role, every role has enough keys, and every key can be used.

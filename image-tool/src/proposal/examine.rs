@@ -173,3 +173,139 @@ fn check_lossless(proposal: &Proposal, role: RoleName) -> anyhow::Result<()> {
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use image_format::Sha256;
+    use image_format::pin::{Assignments, PIN_FORMAT, Pin, PinnedImage};
+    use image_format::repository::{TargetFile, TargetKind};
+    use serde_json::Value;
+    use signing::SecretKey;
+    use signing::repo::RoleKeys;
+
+    use super::*;
+
+    const NOW: UnixTime = UnixTime(1_790_000_000);
+
+    /// A pin of `web`, listed; its file name and its bytes.
+    fn pin(model: &mut Model, image: &str) -> (String, Vec<u8>) {
+        let stable = PinnedImage { name: image.parse().unwrap(), manifest: Sha256::of(image.as_bytes()) };
+        let pin = Pin { format: PIN_FORMAT, group: "web".parse().unwrap(), stable, disk: None };
+        list(model, TargetKind::Pin("web".parse().unwrap()), "pins/web.json", pin.to_bytes().unwrap())
+    }
+
+    fn list(model: &mut Model, kind: TargetKind, path: &str, bytes: Vec<u8>) -> (String, Vec<u8>) {
+        let sha256 = Sha256::of(&bytes);
+        let length = bytes.len() as u64;
+        model.set_target(Section::Pins, path, length, sha256.as_bytes(), None).unwrap();
+        (TargetFile { sha256, kind }.to_string(), bytes)
+    }
+
+    /// A proposal that changes all four roles, and the first root.
+    fn good() -> (ProposalFile, Vec<u8>) {
+        let mut keys = RoleKeys::default();
+        for (seed, role) in (1..).zip(RoleName::ALL) {
+            keys.of_mut(role).push(SecretKey::from_seed(&[seed; 32]).unwrap());
+        }
+        let mut model = Model::create(&keys, Lifetimes::default());
+        for image in ["ha@1", "ha@2"] {
+            let path = format!("images/{image}.json");
+            let digest = Sha256::of(image.as_bytes());
+            model.set_target(Section::Releases, &path, 7, digest.as_bytes(), None).unwrap();
+        }
+        let old = pin(&mut model, "ha@1");
+        let base = model.write(&keys, NOW).unwrap();
+        let root = model.files().root.clone();
+        let mut model = Model::load(model.files().clone(), Lifetimes::default()).unwrap();
+        let more = [9, 10].map(|seed| SecretKey::from_seed(&[seed; 32]).unwrap().public());
+        model.set_signers(RoleName::Root, &[keys.root[0].public(), more[0]], 2).unwrap();
+        model.set_signers(RoleName::Releases, &[keys.releases[0].public(), more[1]], 1).unwrap();
+        model.remove_target(Section::Releases, "images/ha@1.json");
+        let new = pin(&mut model, "ha@2");
+        let mut assignments = Assignments::empty();
+        assignments.default = Some("web".parse().unwrap());
+        let assigned = list(
+            &mut model,
+            TargetKind::Assignments,
+            "pins/@assignments.json",
+            assignments.to_bytes().unwrap(),
+        );
+        let proposal = model.propose(NOW).unwrap();
+        let documents = [old, new, assigned].into();
+        (ProposalFile::new(base, &proposal, documents, NOW).unwrap(), root)
+    }
+
+    /// Every way to change one place of `value`: another value, one more member, one member less.
+    fn mutations(value: &Value) -> Vec<Value> {
+        let mut all = Vec::new();
+        match value {
+            Value::Object(members) => {
+                let mut more = members.clone();
+                more.insert("zz".to_owned(), 1.into());
+                all.push(Value::Object(more));
+                for (key, member) in members {
+                    let mut less = members.clone();
+                    less.remove(key);
+                    all.push(Value::Object(less));
+                    for changed in mutations(member) {
+                        let mut other = members.clone();
+                        other.insert(key.clone(), changed);
+                        all.push(Value::Object(other));
+                    }
+                }
+            }
+            Value::Array(items) => {
+                all.push([items.as_slice(), &["zz".into()]].concat().into());
+                all.push(items.iter().rev().cloned().collect());
+                all.push(items.iter().chain(items.first()).cloned().collect());
+                for (at, item) in items.iter().enumerate() {
+                    let mut less = items.clone();
+                    less.remove(at);
+                    all.push(less.into());
+                    for changed in mutations(item) {
+                        let mut other = items.clone();
+                        other[at] = changed;
+                        all.push(other.into());
+                    }
+                }
+            }
+            Value::String(text) => {
+                all.extend([format!("{text}0").into(), String::new().into(), 1.into()]);
+                all.push(text.replace(['1', 'a'], "0").into());
+                all.push(text.replace("2028", "2027").into());
+            }
+            Value::Number(number) => {
+                let number = number.as_i64().unwrap();
+                all.extend([(number + 1).into(), (number - 1).into(), 0.into(), "1".into(), Value::Null]);
+            }
+            Value::Bool(value) => all.extend([(!value).into(), Value::Null]),
+            Value::Null => all.push(1.into()),
+        }
+        all.retain(|changed| changed != value);
+        all
+    }
+
+    /// Whatever one place of the signed content is changed to: it is refused, or what is shown changes with it.
+    #[test]
+    fn nothing_is_signed_unseen() {
+        let (file, root) = good();
+        let good = Examined::from_root(file.clone(), &root, NOW).unwrap();
+        assert_eq!(good.roles(), [KeyRole::Root, KeyRole::Targets, KeyRole::Releases, KeyRole::Pins]);
+        let (mut tried, mut shown) = (0, 0);
+        for role in file.roles.keys() {
+            let metadata: Value = serde_json::from_str(&file.roles[role]).unwrap();
+            for signed in mutations(&metadata["signed"]) {
+                let mut changed = file.clone();
+                let text = serde_json::json!({"signatures": [], "signed": signed}).to_string();
+                changed.roles.insert(role.clone(), text);
+                tried += 1;
+                if let Ok(examined) = Examined::on(changed, good.base().clone(), NOW) {
+                    assert!(examined.words(&[]) != good.words(&[]), "{role}: {signed}");
+                    shown += 1;
+                }
+            }
+        }
+        // Dates, thresholds and keys that are left out can be shown; nearly all else cannot.
+        assert!(tried > 400 && (5..tried / 10).contains(&shown), "{tried} {shown}");
+    }
+}

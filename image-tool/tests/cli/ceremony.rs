@@ -279,7 +279,7 @@ fn two_admins_sign_copies_of_one_pin() {
     fs::rename(place.repo().join("keys/pins-1.pem"), &away).unwrap();
     says(
         &place.refused(&["pin", "web", "ha@2"]),
-        &["nothing was signed", "pins needs 2 of its keys to sign, 1 are given"],
+        &["nothing was signed", "pins needs 2 of its keys to sign, 1 are here", "imgtool pins prepare"],
     );
     let shown = place.ok(&["pins", "prepare", "-o", "pin.json", "set", "web", "ha@2"]);
     let manifest = place.json(&["list"])[1]["manifest"].as_str().map(str::to_owned);
