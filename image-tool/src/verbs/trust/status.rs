@@ -76,6 +76,8 @@ enum State {
     /// Less than a quarter of its life is left, or 60 days.
     Soon,
     Expired,
+    /// Signed by a server that was not asked: this is what was last heard of it. `--to` asks.
+    Heard,
 }
 
 #[derive(Debug, Serialize)]
@@ -101,12 +103,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let ring = repo.keys(&context.passphrases);
     let online = !ring.completes(&found.model)?;
     let rows = KeyRole::ALL.into_iter().filter_map(|role| row(role, &found, &ring, online, now).transpose());
-    let roles: Vec<Row> = rows.collect::<anyhow::Result<_>>()?;
+    let mut roles: Vec<Row> = rows.collect::<anyhow::Result<_>>()?;
+    if !args.to.is_named() {
+        // A server signs these again and again; the copy here is as old as the last command that asked it.
+        roles.iter_mut().filter(|row| row.online).for_each(|row| row.state = State::Heard);
+    }
     let report = Report { from: found.from, warnings: warnings(&roles), roles };
     context.ui.show(&report, text)?;
     let limit = now.plus_days(args.fail_within.into());
     let late = |row: &&Row| match row.state {
         State::Expired => true,
+        State::Heard => false,
         State::Soon if row.online => args.fail_within > 0,
         _ => !row.online && row.expires <= limit,
     };
@@ -229,7 +236,7 @@ fn warnings(rows: &[Row]) -> Vec<String> {
     for row in rows {
         let Row { role, expires, .. } = row;
         match row.state {
-            State::Good => {}
+            State::Good | State::Heard => {}
             State::Soon => warnings.push(format!("{role} expires soon: {expires}")),
             State::Expired => warnings.push(format!("{role} has expired: {expires}; nodes take no update")),
         }
@@ -262,6 +269,7 @@ fn text(report: &Report) -> String {
             State::Good => good(days),
             State::Soon => warn(days),
             State::Expired => bad(days),
+            State::Heard => dim("ask with --to"),
         };
         let here = row.keys.iter().filter(|key| key.here.is_some()).count();
         let enough = usize::try_from(row.threshold).is_ok_and(|threshold| here >= threshold);
