@@ -11,6 +11,7 @@ pub mod device;
 pub mod digest;
 pub mod disk_layout;
 pub mod document;
+pub mod evidence;
 pub mod grub_env;
 pub mod index;
 pub mod manifest;

@@ -1,28 +1,32 @@
 //! The proof area: the end of a slot, which says what the slot holds.
 //!
 //! ```text
-//! 0   magic "BSCLPRF1"
+//! 0   magic "BSCLPRF2"
 //! 8   u32 LE length of the manifest
 //! 12  u32 LE length of the index
-//! 16  BLAKE3-256 over bytes 0..16, the manifest and the index
-//! 48  16 zero bytes
-//! 64  manifest, then index
+//! 16  u32 LE length of the evidence
+//! 20  BLAKE3-256 over bytes 0..20 and the three parts
+//! 52  12 zero bytes
+//! 64  manifest, index, evidence
 //! ```
 //!
 //! It is written last and invalidated first, each with a flush: a valid proof area means that the slot was written and read
 //! back completely. The digest tells torn from whole; it does not tell who wrote it. The slot's bytes are checked against
-//! the manifest by dm-verity, the manifest against the signed metadata by the caller.
+//! the manifest by dm-verity, the manifest against the [evidence](crate::evidence), signed metadata, by the caller.
 
 use std::io;
 
 use crate::device::{self, Device};
+use crate::evidence::EVIDENCE_MAX;
 use crate::manifest::MANIFEST_MAX;
 
 /// Length of the area in bytes, at the end of the slot partition.
 pub const PROOF_LEN: u64 = 8 << 20;
 
-const MAGIC: &[u8; 8] = b"BSCLPRF1";
+const MAGIC: &[u8; 8] = b"BSCLPRF2";
 const HEADER: usize = 64;
+const DIGEST_AT: usize = 20;
+const DIGEST_END: usize = 52;
 const ALIGN: usize = 4096;
 
 /// What a valid proof area holds, as it was written.
@@ -32,7 +36,12 @@ pub struct Proof {
     pub manifest: Vec<u8>,
     /// The root index's bytes.
     pub index: Vec<u8>,
+    /// The metadata that list the manifest: [`Evidence`](crate::evidence::Evidence).
+    pub evidence: Vec<u8>,
 }
+
+/// Lengths of the three parts, in their order.
+type Lens = [u64; 3];
 
 /// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
@@ -66,37 +75,53 @@ pub enum ProofError {
     Io(#[from] io::Error),
 }
 
-fn digest(head: &[u8], manifest: &[u8], index: &[u8]) -> [u8; 32] {
-    *blake3::Hasher::new().update(head).update(manifest).update(index).finalize().as_bytes()
+fn digest<'a>(head: &[u8], parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(head);
+    for part in parts {
+        hasher.update(part);
+    }
+    *hasher.finalize().as_bytes()
 }
 
-fn check_lens(manifest: u64, index: u64) -> Result<(), ProofError> {
-    if manifest > MANIFEST_MAX {
-        return Err(ProofError::TooLong { what: "manifest", max: MANIFEST_MAX, found: manifest });
-    }
-    let max = PROOF_LEN - HEADER as u64 - manifest;
-    if index > max {
-        return Err(ProofError::TooLong { what: "index", max, found: index });
+fn check_lens([manifest, index, evidence]: Lens) -> Result<(), ProofError> {
+    let mut room = PROOF_LEN - HEADER as u64;
+    for (what, found, limit) in [
+        ("manifest", manifest, MANIFEST_MAX),
+        ("evidence", evidence, EVIDENCE_MAX),
+        ("index", index, PROOF_LEN),
+    ] {
+        let max = limit.min(room);
+        if found > max {
+            return Err(ProofError::TooLong { what, max, found });
+        }
+        room -= found;
     }
     Ok(())
 }
 
 impl Proof {
+    fn parts(&self) -> [&[u8]; 3] {
+        [&self.manifest, &self.index, &self.evidence]
+    }
+
     /// The bytes of the area, up to a multiple of 4096; the rest of the area is of no meaning.
     ///
     /// # Errors
     /// [`ProofError::TooLong`] when they do not fit into [`PROOF_LEN`].
     pub fn encode(&self) -> Result<Vec<u8>, ProofError> {
-        check_lens(self.manifest.len() as u64, self.index.len() as u64)?;
-        let mut bytes = Vec::with_capacity(HEADER + self.manifest.len() + self.index.len() + ALIGN);
+        let lens = self.parts().map(|part| part.len() as u64);
+        check_lens(lens)?;
+        let total: u64 = lens.iter().sum();
+        let mut bytes = Vec::with_capacity(HEADER + total as usize + ALIGN);
         bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&(self.manifest.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(&(self.index.len() as u32).to_le_bytes());
-        let digest = digest(&bytes, &self.manifest, &self.index);
+        for len in lens {
+            bytes.extend_from_slice(&(len as u32).to_le_bytes());
+        }
+        let digest = digest(&bytes, self.parts());
         bytes.extend_from_slice(&digest);
         bytes.resize(HEADER, 0);
-        bytes.extend_from_slice(&self.manifest);
-        bytes.extend_from_slice(&self.index);
+        self.parts().into_iter().for_each(|part| bytes.extend_from_slice(part));
         bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
         Ok(bytes)
     }
@@ -116,19 +141,22 @@ impl Proof {
         }
         let field =
             |at: usize| u64::from(u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]));
-        let (manifest_len, index_len) = (field(8), field(12));
-        check_lens(manifest_len, index_len)?;
-        let needed = HEADER as u64 + manifest_len + index_len;
+        let lens = [field(8), field(12), field(16)];
+        check_lens(lens)?;
+        let total: u64 = lens.iter().sum();
+        let needed = HEADER as u64 + total;
         if needed > room {
             return Err(ProofError::Short { needed, found: room });
         }
-        let mut manifest = slot.read_vec(offset + HEADER as u64, (manifest_len + index_len) as usize)?;
-        let index = manifest.split_off(manifest_len as usize);
-        if head[16..48] != digest(&head[..16], &manifest, &index) || head[48..].iter().any(|byte| *byte != 0)
-        {
+        let mut manifest = slot.read_vec(offset + HEADER as u64, total as usize)?;
+        let mut index = manifest.split_off(lens[0] as usize);
+        let evidence = index.split_off(lens[1] as usize);
+        let proof = Self { manifest, index, evidence };
+        let whole = head[DIGEST_AT..DIGEST_END] == digest(&head[..DIGEST_AT], proof.parts());
+        if !whole || head[DIGEST_END..].iter().any(|byte| *byte != 0) {
             return Err(ProofError::Damaged);
         }
-        Ok(Self { manifest, index })
+        Ok(proof)
     }
 
     /// Writes the area, flushes, and reads it again after `cold` has emptied the caches.
@@ -165,7 +193,7 @@ mod tests {
     use crate::device::sim::SimDevice;
 
     fn sample() -> Proof {
-        Proof { manifest: vec![b'm'; 700], index: vec![b'i'; 5000] }
+        Proof { manifest: vec![b'm'; 700], index: vec![b'i'; 5000], evidence: vec![b'e'; 300] }
     }
 
     fn slot() -> SimDevice {
@@ -191,6 +219,9 @@ mod tests {
         assert!(matches!(Proof::read(&slot, 0), Err(ProofError::TooLong { what: "manifest", .. })));
         head[8..12].copy_from_slice(&0_u32.to_le_bytes());
         slot.write_at(&head, 0).unwrap();
+        assert!(matches!(Proof::read(&slot, 0), Err(ProofError::TooLong { what: "evidence", .. })));
+        head[16..20].copy_from_slice(&0_u32.to_le_bytes());
+        slot.write_at(&head, 0).unwrap();
         assert!(matches!(Proof::read(&slot, 0), Err(ProofError::TooLong { what: "index", .. })));
         head[12..16].copy_from_slice(&4096_u32.to_le_bytes());
         slot.write_at(&head, PROOF_LEN).unwrap();
@@ -198,13 +229,13 @@ mod tests {
             Proof::read(&slot, PROOF_LEN),
             Err(ProofError::Short { needed: 4160, found: 4096 })
         ));
-        let long = Proof { manifest: Vec::new(), index: vec![0; PROOF_LEN as usize] };
+        let long = Proof { index: vec![0; PROOF_LEN as usize], ..sample() };
         assert!(matches!(long.encode(), Err(ProofError::TooLong { .. })));
     }
 
     proptest! {
         #[test]
-        fn any_flipped_bit_is_noticed(at in 0_usize..64 + 5700, bit in 0_u8..8) {
+        fn any_flipped_bit_is_noticed(at in 0_usize..64 + 6000, bit in 0_u8..8) {
             let slot = slot();
             let mut bytes = sample().encode().unwrap();
             bytes[at] ^= 1 << bit;

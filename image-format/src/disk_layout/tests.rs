@@ -178,7 +178,7 @@ fn used_disk() -> SimDevice {
     record::save(&layout().open(&disk, Partition::Record).unwrap(), &Record::default()).unwrap();
     for slot in Slot::ALL {
         let window = layout().open(&disk, Partition::Slot(slot)).unwrap();
-        let proof = proof::Proof { manifest: b"m".to_vec(), index: b"i".to_vec() };
+        let proof = proof::Proof { manifest: b"m".to_vec(), index: b"i".to_vec(), evidence: b"e".to_vec() };
         proof.write(&window, slot_layout::proof_offset(window.len()).unwrap(), &|| Ok(())).unwrap();
     }
     let state = layout().extent(Partition::State);

@@ -53,6 +53,8 @@ pub struct SlotImage {
     pub digest: Sha256,
     /// The root's chunks.
     pub index: Index,
+    /// The metadata that are to prove it, unverified.
+    pub evidence: Vec<u8>,
     /// Where the parts lie in the slot.
     pub layout: SlotLayout,
 }
@@ -234,7 +236,7 @@ impl<D: Device> BootDisk<D> {
     }
 
     /// What `slot` holds by its own account. The index is checked against the manifest; the manifest must be checked against
-    /// the record or signed metadata, the root by dm-verity.
+    /// the evidence or signed metadata, the root by dm-verity.
     ///
     /// # Errors
     /// [`SlotImageError`].
@@ -242,7 +244,7 @@ impl<D: Device> BootDisk<D> {
         let window = self.slot(slot);
         // A partition shorter than the area has no proof: reading at 0 says so.
         let offset = slot_layout::proof_offset(window.len()).unwrap_or(0);
-        let Proof { manifest: manifest_bytes, index } =
+        let Proof { manifest: manifest_bytes, index, evidence } =
             Proof::read(&window, offset).map_err(|source| SlotImageError::Proof { slot, source })?;
         let manifest =
             Manifest::parse(&manifest_bytes).map_err(|source| SlotImageError::Manifest { slot, source })?;
@@ -254,7 +256,7 @@ impl<D: Device> BootDisk<D> {
         let layout = SlotLayout::of(&manifest, window.len())
             .map_err(|source| SlotImageError::Layout { slot, source })?;
         let digest = Sha256::of(&manifest_bytes);
-        Ok(SlotImage { manifest_bytes, manifest, digest, index, layout })
+        Ok(SlotImage { manifest_bytes, manifest, digest, index, evidence, layout })
     }
 
     /// Makes the proof area of `slot` invalid, durably.

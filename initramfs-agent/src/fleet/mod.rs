@@ -5,6 +5,7 @@
 
 mod chunks;
 pub mod clock;
+pub mod evidence;
 pub mod fetch;
 pub mod floor;
 #[doc(hidden)]

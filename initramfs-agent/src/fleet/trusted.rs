@@ -39,7 +39,7 @@ pub fn start(embedded: &[u8], record: &Record) -> Start {
 }
 
 /// Those of the kept roots that follow from the embedded one, without a gap. Those that it has overtaken are left out.
-fn chain(embedded: &[u8], kept: &[String]) -> Vec<String> {
+pub(super) fn chain(embedded: &[u8], kept: &[String]) -> Vec<String> {
     // The time does not matter: every root but the newest may have expired, and that one is checked by the refresh.
     let Ok(mut client) = Client::new(TrustedFiles::from_root(embedded), UnixTime(0)) else {
         return Vec::new();

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use fleet_protocol::{Event, Health};
+use image_format::evidence::Evidence;
 use image_format::record::ImageRef;
 use image_format::{ObjectId, Slot};
 
@@ -11,7 +12,7 @@ use super::session::Session;
 use super::storage;
 use crate::disk::install::{Context, Job, Phase, Progress};
 use crate::disk::{BootDisk, InstallStats, Update};
-use crate::fleet::{Server, Wish};
+use crate::fleet::{Server, Wish, evidence};
 use crate::say;
 use crate::sys;
 
@@ -52,7 +53,8 @@ pub(super) fn install(session: &mut Session<'_>, slot: Slot) -> anyhow::Result<(
     let disk = session.disk.as_ref().context("no disk to install on")?;
     let server = session.server.as_mut().context("no server to install from")?;
     let start = Instant::now();
-    let (stats, index_bytes) = write(disk, server, &mut session.record, &wish, slot)?;
+    let (stats, index_bytes) =
+        write(disk, server, &mut session.record, &wish, slot, &session.environment.root_json)?;
     let took = start.elapsed().as_secs_f64();
     let fetched = stats.fetched_bytes() + index_bytes;
     let message = format!(
@@ -80,13 +82,19 @@ fn write(
     record: &mut image_format::record::Record,
     wish: &Wish,
     slot: Slot,
+    embedded: &[u8],
 ) -> anyhow::Result<(InstallStats, u64)> {
+    let evidence = Evidence::of(record).context("no verified metadata to install by")?;
+    evidence::proves(embedded, &evidence, &wish.manifest.name, wish.digest)
+        .context("the next boot would not believe this image")?;
+    let evidence = evidence.to_bytes().context("keep the metadata with the image")?;
     let index = wish.manifest.root.index;
     let index_bytes = server.object(index.id, index.size).context("fetch the index of the root image")?;
     let job = Job {
         manifest_bytes: &wish.manifest_bytes,
         manifest: &wish.manifest,
         index_bytes: &index_bytes,
+        evidence: &evidence,
         resume: false,
     };
     let local_cmdline = local_cmdline(&wish.manifest.kernel.cmdline, wish.manifest.kernel.object.id);

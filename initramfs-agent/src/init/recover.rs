@@ -7,6 +7,7 @@ use image_format::verity::{self, Builder};
 use image_format::{Sha256, Slot};
 
 use crate::disk::{BootDisk, SlotImage};
+use crate::fleet::evidence;
 use crate::say;
 
 /// Attempts of the newer one of two slots.
@@ -15,11 +16,11 @@ const ATTEMPTS: u8 = 3;
 /// How much is read at once, in bytes.
 const STEP: usize = 1 << 20;
 
-/// A record from the slots that are whole by their own account: manifest, data and verity tree fit together. It is not known
-/// any more what was signed; the next verified metadata tell.
-pub(super) fn rebuild<D: Device>(disk: &BootDisk<D>) -> Record {
+/// A record from the slots that are whole, manifest, data and verity tree fitting together, and whose image was released as far as
+/// the root in the initramfs knows.
+pub(super) fn rebuild<D: Device>(disk: &BootDisk<D>, embedded: &[u8]) -> Record {
     let verified: Vec<(Slot, ImageRef)> =
-        Slot::ALL.into_iter().filter_map(|slot| Some((slot, whole(disk, slot)?))).collect();
+        Slot::ALL.into_iter().filter_map(|slot| Some((slot, whole(disk, slot, embedded)?))).collect();
     let mut record = Record::default();
     if !verified.is_empty() {
         say!("record: lost, rebuilt from {} whole slots", verified.len());
@@ -28,12 +29,14 @@ pub(super) fn rebuild<D: Device>(disk: &BootDisk<D>) -> Record {
     record
 }
 
-fn whole<D: Device>(disk: &BootDisk<D>, slot: Slot) -> Option<ImageRef> {
+fn whole<D: Device>(disk: &BootDisk<D>, slot: Slot, embedded: &[u8]) -> Option<ImageRef> {
     let image = disk.slot_image(slot).ok()?;
-    match verify(&disk.slot(slot), &image) {
+    let name = &image.manifest.name;
+    let released = evidence::check(embedded, &image.evidence, &Record::default(), name, image.digest);
+    match released.map_err(anyhow::Error::from).and_then(|()| verify(&disk.slot(slot), &image)) {
         Ok(()) => Some(ImageRef::of(&image.manifest, image.digest)),
         Err(error) => {
-            say!("record: slot {slot} with {} is not whole: {error:#}", image.manifest.name);
+            say!("record: slot {slot} with {name} is not used: {error:#}");
             None
         }
     }

@@ -18,6 +18,7 @@ use super::{identity, recover};
 use crate::boot::{self, Paths, kexec, root, state, switch_root, verity};
 use crate::console::{peak_memory_kib, uptime};
 use crate::disk::{BootDisk, SlotImage};
+use crate::fleet::evidence;
 use crate::say;
 
 /// Whether this start of the slot was counted before.
@@ -117,7 +118,7 @@ fn try_start(
     switch_root::switch(paths.sysroot).map_err(Failure::Fatal)
 }
 
-/// What the slot says it holds must be what the record says was verified.
+/// What the slot says it holds must be what the record says was verified, and must have been released.
 fn check(session: &Session<'_>, slot: Slot) -> anyhow::Result<SlotImage> {
     let disk = session.disk.as_ref().context("no disk")?;
     let image = disk.slot_image(slot)?;
@@ -128,6 +129,13 @@ fn check(session: &Session<'_>, slot: Slot) -> anyhow::Result<SlotImage> {
         expected.map_or_else(|| "none".to_owned(), |digest| digest.to_string()),
         image.digest
     );
+    evidence::check(
+        &session.environment.root_json,
+        &image.evidence,
+        &session.record,
+        &image.manifest.name,
+        image.digest,
+    )?;
     Ok(image)
 }
 

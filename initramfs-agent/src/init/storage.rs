@@ -52,7 +52,7 @@ pub(super) fn open(environment: &Environment, devices: &mut Loader) -> Storage {
             say!("disk: {error}");
             Survey::default()
         });
-        match use_ours(&survey) {
+        match use_ours(&survey, &environment.root_json) {
             Ok(Some(ours)) => return Storage::Ours(Box::new(ours)),
             Ok(None) => {}
             Err(error) => {
@@ -83,7 +83,7 @@ fn words(found: &Found) -> &str {
     }
 }
 
-fn use_ours(survey: &Survey) -> anyhow::Result<Option<(BootDisk, Record)>> {
+fn use_ours(survey: &Survey, embedded: &[u8]) -> anyhow::Result<Option<(BootDisk, Record)>> {
     let Some((disk, layout)) = survey.ours()? else { return Ok(None) };
     let boot_disk = BootDisk::open(&disk, layout)?;
     let loaded = boot_disk.load_record();
@@ -92,7 +92,7 @@ fn use_ours(survey: &Survey) -> anyhow::Result<Option<(BootDisk, Record)>> {
     }
     let record = match loaded.record {
         Some(record) => record,
-        None => recover::rebuild(&boot_disk),
+        None => recover::rebuild(&boot_disk, embedded),
     };
     say!("disk: {}, {}", disk.describe(), recover::describe(&record.state));
     Ok(Some((boot_disk, record)))

@@ -9,6 +9,7 @@ mod cases;
 #[allow(dead_code, reason = "the other tests count requests")]
 #[path = "../common/mod.rs"]
 mod common;
+mod evidence;
 mod floors;
 mod roots;
 mod times;

@@ -10,6 +10,7 @@
 //! the caller even after an error. Stored copies that no longer verify are treated as absent and fetched anew.
 
 mod drive;
+mod evidence;
 mod files;
 mod offline;
 mod search;
@@ -18,6 +19,7 @@ mod update;
 use std::collections::BTreeMap;
 
 pub use self::drive::{RefreshError, find_target, load_all, refresh};
+pub use self::evidence::signed_target;
 pub use self::files::TrustedFiles;
 pub use self::search::{Find, TargetInfo};
 use crate::error::TrustError;

@@ -41,6 +41,8 @@ pub struct Job<'a> {
     pub manifest: &'a Manifest,
     /// The bytes of the root's index; their digest is checked here against the manifest.
     pub index_bytes: &'a [u8],
+    /// The metadata that list the manifest, for the proof area.
+    pub evidence: &'a [u8],
     /// The same image was being written to this slot before: what is there already may be right.
     pub resume: bool,
 }
@@ -136,7 +138,9 @@ pub fn install(
     let Job { manifest, index_bytes, .. } = *job;
     let index = checked_index(manifest, index_bytes)?;
     let layout = SlotLayout::of(manifest, target.len())?;
-    let new_proof = Proof { manifest: job.manifest_bytes.to_vec(), index: index_bytes.to_vec() };
+    let [manifest_bytes, index_part, evidence] =
+        [job.manifest_bytes, index_bytes, job.evidence].map(<[u8]>::to_vec);
+    let new_proof = Proof { manifest: manifest_bytes, index: index_part, evidence };
     new_proof.encode().map_err(InstallError::Proof)?;
 
     let old = Old::read(target, layout.proof.offset);

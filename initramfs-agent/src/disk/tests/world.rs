@@ -43,6 +43,7 @@ impl Image {
             manifest_bytes: &self.bytes,
             manifest: &self.manifest,
             index_bytes: &self.index_bytes,
+            evidence: b"evidence",
             resume: false,
         }
     }

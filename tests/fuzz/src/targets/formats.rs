@@ -6,6 +6,7 @@
 use image_format::device::Device as _;
 use image_format::device::sim::SimDevice;
 use image_format::disk_layout::{self, Found};
+use image_format::evidence::Evidence;
 use image_format::grub_env::GrubEnv;
 use image_format::index::{CHUNK_MAX, Index};
 use image_format::proof::{PROOF_LEN, Proof};
@@ -80,17 +81,20 @@ pub fn proof(bytes: &[u8]) {
     let content = if mode.is_multiple_of(2) {
         rest.to_vec()
     } else {
-        let (manifest, index) = rest.split_at(rest.len() / 2);
-        Proof { manifest: manifest.to_vec(), index: index.to_vec() }.encode().unwrap()
+        let (manifest, rest) = rest.split_at(rest.len() / 3);
+        let (index, evidence) = rest.split_at(rest.len() / 2);
+        let [manifest, index, evidence] = [manifest, index, evidence].map(<[u8]>::to_vec);
+        Proof { manifest, index, evidence }.encode().unwrap()
     };
     slot.write_at(&content, 4096).unwrap();
     let Ok(found) = Proof::read(&slot, 4096) else {
         assert!(mode.is_multiple_of(2), "what was encoded can be read");
         return;
     };
-    // Both parts are parsed by the agent.
+    // All parts are parsed by the agent.
     drop(image_format::Manifest::parse(&found.manifest));
     drop(Index::parse(&found.index));
+    drop(Evidence::parse(&found.evidence));
     found.write(&slot, 0, &|| Ok(())).unwrap();
     assert_eq!(Proof::read(&slot, 0).unwrap(), found);
 }
@@ -182,7 +186,9 @@ pub mod seeds {
     pub fn proof() -> Vec<Vec<u8>> {
         let manifest = small("ha@1").to_bytes().unwrap();
         let index = index().remove(0);
-        let area = super::Proof { manifest: manifest.clone(), index: index.clone() }.encode().unwrap();
+        let area = super::Proof { manifest: manifest.clone(), index: index.clone(), evidence: vec![b'e'; 9] }
+            .encode()
+            .unwrap();
         vec![[&[0][..], &area].concat(), [&[1][..], &manifest, &index].concat()]
     }
 
