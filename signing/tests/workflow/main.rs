@@ -6,6 +6,7 @@
 mod cases;
 mod damage;
 mod delegation;
+mod evidence;
 mod limits;
 mod offline;
 mod online;

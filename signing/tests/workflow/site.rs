@@ -70,7 +70,11 @@ impl Site {
 
     /// The field at `path` below the role's content, made if it is not there.
     pub(crate) fn field(&mut self, role: &str, path: &[&str]) -> &mut Value {
-        let mut value = self.content.get_mut(role).unwrap();
+        Self::at(self.content.get_mut(role).unwrap(), path)
+    }
+
+    /// The field at `path` below any value.
+    pub(crate) fn at<'v>(mut value: &'v mut Value, path: &[&str]) -> &'v mut Value {
         for key in path {
             let Value::Object(members) = value else { panic!("{key} is not in an object") };
             value = members.entry((*key).to_owned()).or_insert(Value::from([]));
