@@ -20,7 +20,14 @@ const MACHINE: i64 = 7 * 86_400;
 /// The check with its last answer.
 #[derive(Debug, Default)]
 pub struct Ready {
-    last: Mutex<Option<(Instant, Readiness)>>,
+    last: Mutex<Option<Look>>,
+}
+
+/// What was seen on the disk.
+#[derive(Debug, Clone)]
+struct Look {
+    at: Instant,
+    problems: Vec<String>,
 }
 
 /// How it stands, one line each.
@@ -35,32 +42,26 @@ pub struct Readiness {
 impl Ready {
     /// How it stands. Blocks.
     pub fn look(&self, content: &Content, online: &Online) -> Readiness {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = last.as_ref().filter(|(time, _)| time.elapsed() < VALID);
-        let mut readiness = match fresh {
-            Some((_, readiness)) => readiness.clone(),
-            None => {
-                let readiness = check(content);
-                last.insert((Instant::now(), readiness)).1.clone()
-            }
-        };
-        // These change without a word: never from memory.
-        let published = content.published();
+        let mut readiness = Readiness { problems: self.look_at_disk(content), warnings: Vec::new() };
         let signing = online.problem();
         let signing = signing.map(|problem| format!("snapshot and timestamp are not signed: {problem}"));
         readiness.problems.extend(signing);
-        let lifetimes = online.is_on().then(|| online.plan().lifetimes());
-        validity(
-            &published,
-            lifetimes.map(|lifetimes| (lifetimes.snapshot, lifetimes.timestamp)),
-            online.now(),
-            &mut readiness,
-        );
+        let lifetimes = online.was_on().then(|| online.plan().lifetimes());
+        let lifetimes = lifetimes.map(|lifetimes| (lifetimes.snapshot, lifetimes.timestamp));
+        validity(&content.published(), lifetimes, online.now(), &mut readiness);
         readiness
+    }
+
+    fn look_at_disk(&self, content: &Content) -> Vec<String> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(look) = last.as_ref().filter(|look| look.at.elapsed() < VALID) {
+            return look.problems.clone();
+        }
+        last.insert(Look { at: Instant::now(), problems: check(content) }).problems.clone()
     }
 }
 
-fn check(content: &Content) -> Readiness {
+fn check(content: &Content) -> Vec<String> {
     let mut problems = Vec::new();
     if let Err(error) = write_probe(content) {
         problems.push(format!("the store cannot be written: {error}"));
@@ -68,7 +69,7 @@ fn check(content: &Content) -> Readiness {
     if let Err(error) = std::fs::read_dir(content.store().path().join("objects")) {
         problems.push(format!("the store cannot be read: {error}"));
     }
-    Readiness { problems, warnings: Vec::new() }
+    problems
 }
 
 /// `online`: seconds that snapshot and timestamp are valid when they are signed here.

@@ -142,6 +142,10 @@ impl Repo {
 
     /// The signed changes that wait.
     pub(crate) fn pending(&self, store: &Store) -> anyhow::Result<Pending> {
+        let kept = self.pending_as_kept()?;
+        if kept.is_empty() {
+            return Ok(kept);
+        }
         self.waiting(load_view(store).with_context(|| self.loading())?.as_ref())
     }
 

@@ -8,7 +8,7 @@ use signing::UnixTime;
 
 use crate::atomic::atomic_write;
 
-/// Name of the file in the key directory.
+/// Name of the file in the data directory, which can be written where the keys can only be read.
 const FILE: &str = "last-signed.json";
 
 /// The last signature by this server.
@@ -22,7 +22,7 @@ pub struct LastSigned {
 }
 
 impl LastSigned {
-    /// Reads it from the key directory; none if it is not there or not readable: then the next timestamp is signed at once.
+    /// Reads it from the data directory; none if it is not there or not readable: then the next timestamp is signed at once.
     pub fn load(dir: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(dir.join(FILE)).ok()?).ok()
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/online/snapshot.pem, timestamp.pem      PKCS#8, mode 0600; snapshot-2.pem, … while keys are rotated
-//! DIR/online/last-signed.json                 when the timestamp in force was signed
+//! DIR/last-signed.json                        when the timestamp in force was signed
 //!
 //! commit (admin) ─→ Signer::complete ─→ image_format::repository, under its lock
 //! task, on time  ─→ due(present, now) ─→ Signer::renew_timestamp or complete ─→ the same

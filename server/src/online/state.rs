@@ -1,6 +1,7 @@
 //! What the server knows of its own signatures.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,21 +36,26 @@ impl Default for OnlineSettings {
 /// See the module.
 #[derive(Debug)]
 pub struct Online {
+    data: PathBuf,
     keys: KeyDir,
     pub(super) settings: OnlineSettings,
     /// Who signs: what is due is judged by what was signed last.
     turn: Mutex<()>,
+    /// Whether there were keys at the last look.
+    on: AtomicBool,
     problem: Mutex<Option<String>>,
     pub(super) wake: Notify,
     looks: watch::Sender<u64>,
 }
 
 impl Online {
-    /// For the keys in `data`. They are read when they are needed.
+    /// For the keys in `data`. They are read whenever they are needed. Blocks.
     pub fn new(data: &Path, settings: OnlineSettings) -> Self {
         let (turn, problem) = (Mutex::default(), Mutex::default());
         let (wake, (looks, _)) = (Notify::new(), watch::channel(0));
-        Self { keys: KeyDir::of(data), settings, turn, problem, wake, looks }
+        let keys = KeyDir::of(data);
+        let on = AtomicBool::new(!matches!(keys.load(), Ok(None)));
+        Self { data: data.to_owned(), keys, settings, turn, on, problem, wake, looks }
     }
 
     /// The time.
@@ -66,6 +72,11 @@ impl Online {
     /// are used. Blocks.
     pub fn is_on(&self) -> bool {
         !matches!(self.keys.load(), Ok(None))
+    }
+
+    /// The same, as it was at the last look, without a look at the disk.
+    pub fn was_on(&self) -> bool {
+        self.on.load(Ordering::Relaxed)
     }
 
     /// Why the last look at what is due failed; none when it went well.
@@ -120,7 +131,9 @@ impl Online {
 
     fn sign_due(&self, content: &Content, metrics: &Metrics) -> Result<(), String> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let keys = self.keys.load().map_err(|error| Chain(&error).to_string())?;
+        let keys = self.keys.load();
+        self.on.store(!matches!(keys, Ok(None)), Ordering::Relaxed);
+        let keys = keys.map_err(|error| Chain(&error).to_string())?;
         content.reload_if_changed();
         let published = content.published();
         let Some((view, present)) = published.view.as_ref().and_then(|view| Some((view, present(view)?)))
@@ -128,7 +141,7 @@ impl Online {
             return Ok(());
         };
         let Some(keys) = keys else {
-            let last = LastSigned::load(self.keys.path()).filter(|last| last.timestamp == present.timestamp);
+            let last = LastSigned::load(&self.data).filter(|last| last.timestamp == present.timestamp);
             return last.map_or(Ok(()), |last| Err(self.gone(&last)));
         };
         listed(&keys, &view.root)?;
@@ -155,7 +168,7 @@ impl Online {
     }
 
     fn signer<'k>(&self, keys: &'k OnlineKeys) -> Signer<'k> {
-        Signer { keys, plan: *self.plan(), last: LastSigned::load(self.keys.path()) }
+        Signer { keys, plan: *self.plan(), last: LastSigned::load(&self.data) }
     }
 
     /// Remembers when what is in force now was signed.
@@ -165,7 +178,7 @@ impl Online {
         let Some(view) = &published.view else { return };
         let Some(&timestamp) = view.versions.get("timestamp") else { return };
         // Without it the next look signs once more: too often is no fault.
-        if let Err(error) = (LastSigned { timestamp, at: now }).save(self.keys.path()) {
+        if let Err(error) = (LastSigned { timestamp, at: now }).save(&self.data) {
             tracing::warn!(%error, "the time of the last signature is not kept");
         }
     }

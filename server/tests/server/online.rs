@@ -195,7 +195,7 @@ async fn a_timestamp_is_signed_every_hour_and_a_snapshot_every_half_week() {
     let online = online.restart(Plan::default()).await;
     assert_eq!(online.versions(), (2, 88), "and at once what is");
     // Killed between the signature and the note of it: once too often is no fault.
-    std::fs::remove_file(online.data().join("online/last-signed.json")).unwrap();
+    std::fs::remove_file(online.data().join("last-signed.json")).unwrap();
     online.look().await;
     assert_eq!(online.versions(), (2, 89));
 }
