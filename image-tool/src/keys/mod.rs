@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | `role` | what a key signs |
+//! | `rules` | whose keys the metadata trusts for what |
 //! | `ring` | the keys of a repository: `keys/<role>.pem`, `keys/<role>-*.pem`, and `[[signer]]` of `bascule.toml` |
 //! | `file` | one key file: mode 0600, its public half beside it (`root.pub` for `root.pem`) |
 //! | `locked` | an encrypted key file that is opened when it is to sign |
@@ -24,6 +25,7 @@ mod public;
 mod report;
 mod ring;
 mod role;
+mod rules;
 mod signer;
 mod wire;
 
@@ -32,8 +34,7 @@ pub(crate) use self::file::{KEY_MAX, Secrecy, load_public, load_secret, public_p
 pub(crate) use self::online::online_keys;
 pub(crate) use self::passphrase::{PassphraseArgs, Passphrases};
 pub(crate) use self::report::KeyReport;
-pub(crate) use self::ring::{
-    KeyNames, KeyRing, Present, ceremony, check_role, key_dir, rules, sign_here, signers,
-};
+pub(crate) use self::ring::{KeyNames, KeyRing, Present, key_dir, sign_here};
 pub(crate) use self::role::KeyRole;
+pub(crate) use self::rules::{ceremony, check_role, rules, signers};
 pub(crate) use self::signer::{SignerConfig, from_agent};
