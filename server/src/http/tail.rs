@@ -96,6 +96,9 @@ impl Drop for Tail {
         } else if let Some(reason) = reason {
             if status >= 500 {
                 tracing::error!(%listener, %route, %method, %path, status, bytes, %peer, ms, %reason, "refused");
+            } else if status == 404 && *route == "metadata" {
+                // Every client asks for the root after the newest: that it is not there is the good answer.
+                tracing::info!(%listener, %route, %method, %path, status, bytes, %peer, ms, %reason, "request");
             } else {
                 tracing::warn!(%listener, %route, %method, %path, status, bytes, %peer, ms, %reason, "refused");
             }
