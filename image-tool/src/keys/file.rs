@@ -1,7 +1,5 @@
 //! Files that hold one key each.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
@@ -9,6 +7,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use signing::{PublicKey, SecretKey};
 use zeroize::Zeroizing;
 
+use super::mode::check_mode;
 use super::passphrase::Passphrases;
 use super::{openssh, pkcs8, public};
 use crate::fsutil::{PUBLIC, SECRET, create, read_limited};
@@ -91,18 +90,6 @@ pub(crate) fn save(path: &Path, key: &SecretKey, passphrase: Option<&str>) -> an
     ensure!(!path.exists(), "{} exists already; nothing was overwritten", path.display());
     create(&beside, key.public().to_pem()?.as_bytes(), PUBLIC)?;
     create(path, pem.as_bytes(), SECRET)
-}
-
-/// A file with a secret must be its owner's alone; `what` names it in the error.
-pub(super) fn check_mode(path: &Path, what: &str) -> anyhow::Result<()> {
-    let metadata = fs::metadata(path).with_context(|| format!("read permissions of {}", path.display()))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    ensure!(
-        mode & 0o077 == 0,
-        "{path}: {what} is accessible to others: expected mode 0600, found {mode:04o}; fix it with `chmod 600 {path}`",
-        path = path.display()
-    );
-    Ok(())
 }
 
 /// From now on a crash leaves no copy of the memory on the disk, of this process or of one that it starts.

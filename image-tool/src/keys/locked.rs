@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use signing::{PublicKey, Signer, SignerError};
 
-use super::file::load_secret;
+use super::file::{Secrecy, load_secret, secrecy};
 use super::passphrase::Passphrases;
 
 /// The key file.
 #[derive(Debug)]
-pub(super) struct Locked {
+struct Locked {
     path: PathBuf,
     public: PublicKey,
     passphrases: Arc<Passphrases>,
@@ -19,7 +19,7 @@ pub(super) struct Locked {
 
 impl Locked {
     /// The key in `path`, which is `public`.
-    pub(super) fn new(path: PathBuf, public: PublicKey, passphrases: &Arc<Passphrases>) -> Self {
+    fn new(path: PathBuf, public: PublicKey, passphrases: &Arc<Passphrases>) -> Self {
         Self { path, public, passphrases: Arc::clone(passphrases) }
     }
 }
@@ -43,4 +43,16 @@ impl Signer for Locked {
             found.id()
         )))
     }
+}
+
+/// The signer of a key file: an encrypted one is opened when it signs.
+pub(super) fn open(
+    path: PathBuf,
+    public: PublicKey,
+    passphrases: &Arc<Passphrases>,
+) -> anyhow::Result<Box<dyn Signer>> {
+    Ok(match secrecy(&path)? {
+        Secrecy::Encrypted => Box::new(Locked::new(path, public, passphrases)),
+        Secrecy::Public | Secrecy::Plain => Box::new(load_secret(&path, passphrases)?),
+    })
 }

@@ -7,6 +7,7 @@
 //! | `ring` | the keys of a repository: `keys/<role>.pem`, `keys/<role>-*.pem`, and `[[signer]]` of `bascule.toml` |
 //! | `file` | one key file: mode 0600, its public half beside it (`root.pub` for `root.pem`) |
 //! | `locked` | an encrypted key file that is opened when it is to sign |
+//! | `mode` | files that only their owner may read |
 //! | `pkcs8` | encryption with a passphrase, as OpenSSL does it |
 //! | `passphrase` | where passphrases come from; never an argument |
 //! | `public`, `openssh` | keys of OpenSSL, OpenSSH, signify, minisign |
@@ -17,6 +18,7 @@ mod agent;
 mod command;
 mod file;
 mod locked;
+mod mode;
 mod online;
 mod openssh;
 mod passphrase;

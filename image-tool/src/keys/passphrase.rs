@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 use signing::SecretKey;
 use zeroize::Zeroizing;
 
-use super::file::check_mode;
+use super::mode::check_mode;
 use super::pkcs8;
 
 /// Used when no option names a source.

@@ -10,7 +10,7 @@ use signing::repo::{Need, Proposal, Repository as Model, RoleName};
 use signing::{KeyId, PublicKey, SecretKey, Signer};
 
 use super::file::{Secrecy, load_public, load_secret, public_path, secrecy};
-use super::locked::Locked;
+use super::locked::open;
 use super::passphrase::Passphrases;
 use super::role::KeyRole;
 use super::rules::{ceremony, list, rules, signers, wrong_key};
@@ -239,18 +239,6 @@ pub(crate) fn sign_here(proposal: &mut Proposal, model: &Model, keys: &KeyRing) 
 fn is_signed(proposal: &Proposal, model: &Model, role: RoleName) -> bool {
     let mut progress = proposal.progress(model).into_iter();
     progress.find(|progress| progress.role == role).is_none_or(|progress| progress.is_complete())
-}
-
-/// The signer of a key file: an encrypted one is opened when it signs.
-pub(super) fn open(
-    path: PathBuf,
-    public: PublicKey,
-    passphrases: &Arc<Passphrases>,
-) -> anyhow::Result<Box<dyn Signer>> {
-    Ok(match secrecy(&path)? {
-        Secrecy::Encrypted => Box::new(Locked::new(path, public, passphrases)),
-        Secrecy::Public | Secrecy::Plain => Box::new(load_secret(&path, passphrases)?),
-    })
 }
 
 /// Where the key files of the repository in `dir` are.

@@ -28,8 +28,8 @@ use signing::{PublicKey, Signer};
 use super::agent::{self, AgentKey};
 use super::command::CommandKey;
 use super::file::load_public;
+use super::locked::open;
 use super::passphrase::Passphrases;
-use super::ring::open;
 use super::role::KeyRole;
 
 /// One `[[signer]]` of `bascule.toml`. Paths are relative to the repository directory.

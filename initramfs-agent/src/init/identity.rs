@@ -1,44 +1,14 @@
-//! The node's key during the boot.
+//! The node's key once the state partition is mounted for good: made if need be, and shown to the server.
 //!
-//! ```text
-//! disk found ─▶ early: a short look at the state partition ─▶ reports are signed
-//! state partition mounted for good ─▶ adopt: the key, made if need be; enrolment ─▶ reports are signed
-//! ```
 //! None of it can stop or delay a boot by more than the few seconds that the server is given to answer.
 
 use std::path::Path;
 
-use image_format::disk_layout::Partition;
-
 use super::remember::remember;
 use super::session::Session;
-use crate::boot;
-use crate::disk::BootDisk;
 use crate::fleet::Reporter;
 use crate::identity::{Enroller, Identity, ROOT_DIGEST};
 use crate::say;
-
-/// The key, if there is one already, with numbers for this boot's first reports.
-pub(super) fn early(disk: Option<&BootDisk>) -> Option<Identity> {
-    let device = disk?.partition_path(Partition::State);
-    let at = Path::new(boot::RUN).join("identity");
-    let found = boot::state::visit(&device, &at, |state| {
-        // Let go of before the partition is unmounted.
-        Identity::existing(state).map(|identity| identity.map(Identity::detached))
-    });
-    match found {
-        Ok(None | Some(Ok(None))) => None,
-        Ok(Some(Ok(Some(identity)))) => Some(identity),
-        Ok(Some(Err(error))) => {
-            say!("identity: {:#}; reports are not signed yet", anyhow::Error::new(error));
-            None
-        }
-        Err(error) => {
-            say!("identity: {error:#}; reports are not signed yet");
-            None
-        }
-    }
-}
 
 /// The key on the mounted state partition, shown to the server unless it has approved it already.
 pub(super) fn adopt(session: &mut Session<'_>, state: &Path) {

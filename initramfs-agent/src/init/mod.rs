@@ -9,6 +9,7 @@
 
 mod act;
 mod early;
+mod early_identity;
 mod environment;
 mod identity;
 mod install;

@@ -7,8 +7,8 @@ use image_format::record::{ImageRef, Record};
 use image_format::state::{Arrival, Wanted};
 use image_format::{Group, NodeId};
 
+use super::early_identity::early;
 use super::environment::Environment;
-use super::identity;
 use super::link::Link;
 use super::storage::Storage;
 use crate::cmdline::BootSource;
@@ -112,7 +112,7 @@ impl<'e> Session<'e> {
         let enrolled = self.enrolled_group();
         self.running.group = self.remembered_group();
         // The state partition is looked at while the network comes up.
-        let identity = identity::early(self.disk.as_ref());
+        let identity = early(self.disk.as_ref());
         let Some(delivery) = delivery else {
             self.without("no server is known: neither bascule.server nor the boot record names one");
             return;
