@@ -151,10 +151,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("root.pem");
         save(&file, &SecretKey::generate().unwrap(), None).unwrap();
-        let before = fs::read(&file).unwrap();
+        let before = std::fs::read(&file).unwrap();
         let error = save(&file, &SecretKey::generate().unwrap(), None).unwrap_err().to_string();
         assert!(error.contains("exists already"), "{error}");
-        assert_eq!(fs::read(&file).unwrap(), before);
+        assert_eq!(std::fs::read(&file).unwrap(), before);
         assert!(save(&dir.path().join("root.pub"), &SecretKey::generate().unwrap(), None).is_err());
     }
 }
