@@ -44,7 +44,9 @@ pub(crate) fn write(
 ) -> anyhow::Result<u64> {
     let layout = Layout::of(tree, contents, epoch)?;
     let mut out = Padded { out, written: 0 };
-    out.block(&superblock::encode(&layout, epoch)).context("write root image")?;
+    let inodes = layout.inode_table(tree)?;
+    let uuid = superblock::uuid(layout.directory_blocks().chain([inodes.as_slice()]));
+    out.block(&superblock::encode(&layout, epoch, &uuid)).context("write root image")?;
     for content in &layout.data {
         let bytes = tree.read(content).context("read a file of the root tree")?;
         out.block(&bytes).context("write root image")?;
@@ -53,7 +55,7 @@ pub(crate) fn write(
     for blocks in layout.directory_blocks() {
         out.block(blocks).context("write root image")?;
     }
-    out.block(&layout.inode_table(tree)?).context("write root image")?;
+    out.block(&inodes).context("write root image")?;
     Ok(out.written)
 }
 

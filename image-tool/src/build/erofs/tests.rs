@@ -210,6 +210,23 @@ fn equal_contents_share_their_blocks_and_added_files_stand_last() {
     assert_eq!((seen["a"].block, seen["b"].block, seen["c"].block), (1, 1, 3));
 }
 
+/// An overlay on the state partition keeps UUID and inode number of what it lies on.
+#[test]
+fn other_inode_numbers_have_another_uuid() {
+    let uuid = |files: &[(&str, u8)]| {
+        let mut tree = Tree::new(None, EPOCH);
+        for (path, byte) in files {
+            tree.insert(path, Node::new(file(&[*byte; 50]), 0o644, EPOCH)).unwrap();
+        }
+        image(&tree)[1024 + 48..][..16].to_vec()
+    };
+    let first = uuid(&[("a", 1), ("b", 2)]);
+    assert_eq!((first[6] >> 4, first[8] >> 6), (8, 2), "version and variant of RFC 9562");
+    assert_eq!(first, uuid(&[("a", 1), ("b", 9)]), "the numbers are the same");
+    assert_ne!(first, uuid(&[("a", 1), ("aa", 1), ("b", 2)]));
+    assert_ne!(first, uuid(&[("a", 1), ("c", 2)]));
+}
+
 #[test]
 fn attributes_of_unknown_kinds_are_refused_with_the_file() {
     let mut tree = Tree::new(None, EPOCH);
