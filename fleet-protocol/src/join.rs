@@ -18,8 +18,8 @@ use image_format::name::NameError;
 use image_format::{Group, NodeId, Sha256};
 use serde::{Deserialize, Serialize};
 
-use crate::hex;
 use crate::identity::NodePublicKey;
+use signing::hex;
 
 /// First part of the text form.
 pub const JOIN_PREFIX: &str = "bascule-join-1";

@@ -3,7 +3,6 @@
 //! Requests that change something are read strictly; reports tolerate fields and variants of newer agents.
 
 pub mod boot_info;
-mod hex;
 pub mod identity;
 pub mod join;
 pub mod node;

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use sha2::Digest as _;
+use signing::hex;
 
 use crate::by_text::serde_by_text;
 
@@ -18,21 +19,7 @@ pub struct ParseDigestError {
 }
 
 fn parse_hex(text: &str) -> Result<[u8; 32], ParseDigestError> {
-    let error = || ParseDigestError { found: text.chars().take(80).collect() };
-    let digits = text.as_bytes();
-    if digits.len() != 64 {
-        return Err(error());
-    }
-    let nibble = |digit: u8| match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        _ => Err(error()),
-    };
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
-    Ok(bytes)
+    hex::decode(text).ok_or_else(|| ParseDigestError { found: text.chars().take(80).collect() })
 }
 
 macro_rules! digest {

@@ -6,6 +6,7 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
+//! | [`hex`] | the one spelling of bytes in text |
 //! | [`json`] | strict parser (no duplicate keys, integers only), OLPC canonical form |
 //! | [`time`] | seconds since 1970 and their only accepted text form |
 //! | [`key`] | Ed25519 public keys, key ids |
@@ -22,7 +23,7 @@
 
 pub mod client;
 mod error;
-mod hex;
+pub mod hex;
 pub mod json;
 pub mod key;
 pub mod limits;

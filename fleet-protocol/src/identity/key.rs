@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use signing::{KeyError, PublicKey};
 
-use crate::hex;
+use signing::hex;
 
 /// Digits of [`NodePublicKey::short`]: 64 bits, too many to search for a second key with the same ones.
 const SHORT: usize = 16;

@@ -6,7 +6,7 @@
 //! The signature is over `WORD LF payload`. One spelling only: what does not print back to the same bytes is refused.
 
 use super::key::{NodeKeyError, NodePublicKey};
-use crate::hex;
+use signing::hex;
 
 /// Longest first line with its line feed, in bytes: the longest word, key, signature, two spaces.
 pub const HEAD_MAX: usize = 24 + 64 + 128 + 3;

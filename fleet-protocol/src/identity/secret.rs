@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::key::{NodeKeyError, NodePublicKey};
 use super::seal::Kind;
-use crate::hex;
+use signing::hex;
 
 /// First line of the text form.
 const FORMAT: &str = "bascule-node-key-1";
