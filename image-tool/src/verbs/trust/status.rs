@@ -201,8 +201,8 @@ fn row(
         role,
         version,
         expires,
-        days_left: left.div_euclid(SECONDS_PER_DAY),
-        hours_left: left.div_euclid(3600),
+        days_left: left / SECONDS_PER_DAY,
+        hours_left: left / 3600,
         state,
         online: online && matches!(role, KeyRole::Snapshot | KeyRole::Timestamp),
         threshold: rules.threshold,
@@ -260,15 +260,14 @@ fn warnings(rows: &[Row]) -> Vec<String> {
 fn text(report: &Report) -> String {
     let mut table = Table::new(["ROLE", ">VERSION", "VALID UNTIL", "", "SIGNED BY", "CAN SIGN HERE"]);
     for row in &report.roles {
-        let days = match row.days_left {
-            days @ ..0 => format!("{} days ago", -days),
-            0 | 1 => format!("{} hours", row.hours_left),
+        let time = match row.days_left.abs() {
+            0 | 1 => format!("{} hours", row.hours_left.abs()),
             days => format!("{days} days"),
         };
-        let days = match row.state {
-            State::Good => good(days),
-            State::Soon => warn(days),
-            State::Expired => bad(days),
+        let time = match row.state {
+            State::Good => good(time),
+            State::Soon => warn(time),
+            State::Expired => bad(format!("{time} ago")),
             State::Heard => dim("ask with --to"),
         };
         let here = row.keys.iter().filter(|key| key.here.is_some()).count();
@@ -280,7 +279,7 @@ fn text(report: &Report) -> String {
             here => format!("{here} of {}", row.threshold),
         };
         let by = format!("{} of {}", row.threshold, row.keys.len());
-        table.row([row.role.to_string(), row.version.to_string(), row.expires.to_string(), days, by, can]);
+        table.row([row.role.to_string(), row.version.to_string(), row.expires.to_string(), time, by, can]);
     }
     let mut keys = Table::new(["ROLE", "KEY", "KEY ID", "WHERE"]);
     for row in &report.roles {
