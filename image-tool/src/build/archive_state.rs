@@ -19,13 +19,12 @@ use crate::recipe::Debian;
 const HELPER: &str = "/usr/lib/apt/apt-helper";
 
 /// Base URL and suite of each part of the archive that roots are made from.
-pub(crate) fn suites(debian: &Debian) -> [(String, String); 3] {
+pub(crate) fn suites(debian: &Debian) -> impl Iterator<Item = (String, String)> {
     let suite = &debian.suite;
-    [
-        (debian.mirror.clone(), suite.clone()),
-        (debian.mirror.clone(), format!("{suite}-updates")),
-        (debian.security_mirror.clone(), format!("{suite}-security")),
-    ]
+    let security = debian.security_mirror.as_ref().map(|url| (url.clone(), format!("{suite}-security")));
+    [(debian.mirror.clone(), suite.clone()), (debian.mirror.clone(), format!("{suite}-updates"))]
+        .into_iter()
+        .chain(security)
 }
 
 /// An archive right now.
@@ -68,7 +67,7 @@ pub(crate) fn fetch(debian: &Debian, work: &Path) -> anyhow::Result<Vec<ArchiveS
         let (in_release, blake3) = (Sha256::of(&bytes), blake3::hash(&bytes));
         Ok(ArchiveState { url: base, suite, in_release, blake3 })
     };
-    suites(debian).into_iter().map(fetch).collect()
+    suites(debian).map(fetch).collect()
 }
 
 fn in_release(base: &str, suite: &str) -> String {

@@ -111,7 +111,7 @@ fn sources(recipe: &Recipe) -> String {
     let components = recipe.debian.components.join(" ");
     archive_state::suites(&recipe.debian)
         .map(|(url, suite)| format!("deb [signed-by={KEYRING}] {url} {suite} {components}\n"))
-        .concat()
+        .collect()
 }
 
 fn run(

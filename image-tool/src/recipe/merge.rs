@@ -21,6 +21,7 @@ pub(super) fn merge(mut base: Raw, over: Raw) -> Raw {
     base.etc_state.extend(over.etc_state);
     base.debian.suite = over.debian.suite.or(base.debian.suite);
     base.debian.mirror = over.debian.mirror.or(base.debian.mirror);
+    base.debian.security = over.debian.security.or(base.debian.security);
     base.debian.security_mirror = over.debian.security_mirror.or(base.debian.security_mirror);
     base.debian.components = over.debian.components.or(base.debian.components);
     base.kernel.package = over.kernel.package.or(base.kernel.package);
@@ -59,8 +60,9 @@ pub(super) fn finish(role: &Role, raw: Raw, origin: Origin) -> Result<Recipe, Re
         debian: Debian {
             suite,
             mirror,
-            security_mirror: security_mirror
-                .unwrap_or_else(|| "http://deb.debian.org/debian-security".to_owned()),
+            security_mirror: raw.debian.security.unwrap_or(true).then(|| {
+                security_mirror.unwrap_or_else(|| "http://deb.debian.org/debian-security".to_owned())
+            }),
             components: if components.is_empty() { vec!["main".to_owned()] } else { components },
         },
         packages: sorted(raw.packages.into_iter().map(|package| package.0)),

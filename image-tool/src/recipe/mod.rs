@@ -90,8 +90,8 @@ pub(crate) struct Debian {
     pub(crate) suite: String,
     /// Base URL of the archive; also has SUITE-updates.
     pub(crate) mirror: String,
-    /// Base URL of the archive with SUITE-security.
-    pub(crate) security_mirror: String,
+    /// Base URL of the archive with SUITE-security; none leaves its updates out.
+    pub(crate) security_mirror: Option<String>,
     /// Archive areas.
     pub(crate) components: Vec<String>,
 }

@@ -81,6 +81,7 @@ pub(super) struct Allow {
 pub(super) struct Debian {
     pub(super) suite: Option<ArchiveName>,
     pub(super) mirror: Option<Mirror>,
+    pub(super) security: Option<bool>,
     pub(super) security_mirror: Option<Mirror>,
     pub(super) components: Option<Vec<ArchiveName>>,
 }
