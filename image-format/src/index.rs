@@ -22,9 +22,9 @@ use std::collections::HashSet;
 
 use crate::{BLOCK, ChunkId, ObjectId};
 
-/// Largest index read, in bytes: about 72,000 chunks, 5 to 6 GB of root file system. It must fit the 8 MiB proof area of a
+/// Largest index read, in bytes: about 174,000 chunks, some 6 GB of root file system. It must fit the 16 MiB proof area of a
 /// slot together with the largest manifest.
-pub const INDEX_MAX: u64 = 5 << 20;
+pub const INDEX_MAX: u64 = 12 << 20;
 
 /// Longest chunk in bytes (plain). A decoder never needs more memory than this for one chunk.
 pub const CHUNK_MAX: u32 = 256 << 10;

@@ -16,6 +16,7 @@ pub mod grub_env;
 pub mod index;
 pub mod manifest;
 pub mod name;
+pub mod patch;
 pub mod pin;
 pub mod proof;
 pub mod record;

@@ -21,7 +21,7 @@ use crate::evidence::EVIDENCE_MAX;
 use crate::manifest::MANIFEST_MAX;
 
 /// Length of the area in bytes, at the end of the slot partition.
-pub const PROOF_LEN: u64 = 8 << 20;
+pub const PROOF_LEN: u64 = 16 << 20;
 
 const MAGIC: &[u8; 8] = b"BSCLPRF2";
 const HEADER: usize = 64;

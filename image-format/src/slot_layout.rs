@@ -1,7 +1,7 @@
 //! Where everything lies inside a slot partition.
 //!
 //! ```text
-//! root image | verity tree | kernel | initramfs | (free) | proof area, the last 8 MiB
+//! root image | verity tree | kernel | initramfs | (free) | proof area, the last 16 MiB
 //! ```
 //!
 //! Every part begins at a multiple of 4096. The positions follow from the manifest and the partition's length alone, so the
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(layout.verity, Extent { offset: 1000 * BLOCK, len: 9 * BLOCK });
         assert_eq!(layout.kernel, Extent { offset: 1009 * BLOCK, len: 5000 });
         assert_eq!(layout.initramfs, Extent { offset: 1011 * BLOCK, len: 1 });
-        assert_eq!(layout.proof.offset, 56 * MIB);
+        assert_eq!(layout.proof.offset, 48 * MIB);
     }
 
     #[test]

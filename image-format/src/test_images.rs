@@ -47,7 +47,7 @@ pub fn manifest(name: &str, counter: u64) -> Manifest {
         kernel: Kernel { release: "6.1.0-test".into(), object: object(1000), cmdline: "panic=10".into() },
         initramfs: object(2000),
         bios: None,
-        disk: DiskSizes { slot_mib: 16, state_mib: 8 },
+        disk: DiskSizes { slot_mib: 24, state_mib: 8 },
         health: Health { attempts: 3, deadline_s: 60, checks: Vec::new() },
         etc_state: Vec::new(),
         packages: Vec::new(),

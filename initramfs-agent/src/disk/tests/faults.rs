@@ -141,7 +141,7 @@ fn an_index_that_was_signed_wrongly_is_refused() {
 #[test]
 fn an_image_that_does_not_fit_is_refused_before_anything_is_written() {
     let (mut server, _, mut second, disk) = setup();
-    second.manifest.root.size = 16 << 20;
+    second.manifest.root.size = 24 << 20;
     disk.device().set_fault(Fault::None);
     let error = update(&disk, Slot::B, &second, &mut server).unwrap_err();
     assert_eq!(error.to_string(), "update refused: image does not fit the slot");

@@ -18,7 +18,7 @@ use super::super::install::{ChunkSource, Context, EntrySink, InstallStats, Job, 
 use super::super::update::{Update, UpdateError, save};
 use super::super::{BootDisk, SlotImage};
 
-pub(super) const DISK: u64 = 320 << 20;
+pub(super) const DISK: u64 = 352 << 20;
 
 /// An image with everything that belongs to it.
 pub(super) struct Image {
@@ -170,7 +170,7 @@ pub(super) fn two_images(server: &mut Server) -> (Image, Image) {
 pub(super) type SimDisk = BootDisk<SimDevice>;
 
 pub(super) fn layout() -> Layout {
-    Layout::plan(DISK, &DiskSizes { slot_mib: 16, state_mib: 4 }).unwrap()
+    Layout::plan(DISK, &DiskSizes { slot_mib: 24, state_mib: 4 }).unwrap()
 }
 
 pub(super) fn new_disk() -> SimDisk {
