@@ -2,10 +2,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::{Device, in_range};
+use rustix::fs::Advice;
+
+use super::{Device, Hint, in_range};
 
 /// An open block device or regular file. Its length is taken once, when it is opened.
 #[derive(Debug)]
@@ -72,6 +75,15 @@ impl Device for FileDevice {
 
     fn flush(&self) -> io::Result<()> {
         self.file.sync_data().map_err(|error| self.named("flush", 0, &error))
+    }
+
+    fn hint(&self, hint: Hint, offset: u64, len: u64) {
+        let advice = match hint {
+            Hint::Read => Advice::WillNeed,
+            // For pages that are dirty this begins to write them (mm/fadvise.c); what is clean leaves the cache.
+            Hint::Written => Advice::DontNeed,
+        };
+        let _advice_may_be_ignored = rustix::fs::fadvise(&self.file, offset, NonZeroU64::new(len), advice);
     }
 }
 

@@ -21,6 +21,15 @@ pub use self::window::Window;
 /// The largest unit, in bytes, that a disk is trusted to write as a whole.
 pub const SECTOR: u64 = 512;
 
+/// What is about to happen to a range; see [`Device::hint`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// It will be read soon: begin now.
+    Read,
+    /// It was written and will not be touched again: begin to make it durable, so that the flush has less to wait for.
+    Written,
+}
+
 /// Random access to bytes of a fixed length.
 pub trait Device: Send + Sync {
     /// Length in bytes.
@@ -49,6 +58,11 @@ pub trait Device: Send + Sync {
     /// What the device says; then nothing is known about writes since the last flush.
     fn flush(&self) -> io::Result<()>;
 
+    /// Tells what comes, so that the device can work meanwhile. It changes no byte and promises nothing.
+    fn hint(&self, hint: Hint, offset: u64, len: u64) {
+        let _nothing_to_do = (hint, offset, len);
+    }
+
     /// Reads `len` bytes at `offset`. The range is checked before memory is taken for it.
     ///
     /// # Errors
@@ -76,6 +90,10 @@ impl<D: Device + ?Sized> Device for &D {
 
     fn flush(&self) -> io::Result<()> {
         (**self).flush()
+    }
+
+    fn hint(&self, hint: Hint, offset: u64, len: u64) {
+        (**self).hint(hint, offset, len);
     }
 }
 

@@ -1,21 +1,35 @@
-//! A simulated disk that forgets, tears and fails, for tests.
+//! A simulated disk that forgets, tears, fails and lies, for tests.
 //!
-//! Writes go to a cache of single sectors; a flush makes them durable. [`SimDevice::power_cut`] ends a life: every sector
-//! that was not flushed survives or is lost on its own, so writes are torn and reordered at 512 bytes, as on a disk with a
-//! volatile cache. Operations (writes and flushes) are counted, and any of them can be told to fail.
+//! Writes go to a cache of single sectors; a flush makes them durable. When the power goes, every sector that was not flushed
+//! survives or is lost on its own, so writes are torn and reordered at 512 bytes, as on a disk with a volatile cache.
+//! Operations (writes and flushes, and apart from them reads) are counted, and any of them can be told to fail; a flush can be
+//! told to say that it succeeded and do nothing.
+//!
+//! Two ways to a crash: [`Fault::PowerCut`] and [`SimDevice::power_cut`] end a life in the middle, the code under test sees its
+//! operations fail. [`SimDevice::record`] notes a whole life in a [`Journal`], of which every [`CrashState`] is enumerated
+//! afterwards without running the code again; [`Tally`] counts and judges them.
+
+mod crash;
+mod journal;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use self::crash::{CrashState, Sampling};
+pub use self::journal::{Epoch, Journal};
+pub use self::tally::Tally;
 use super::{Device, SECTOR, in_range};
 
 const SIZE: usize = SECTOR as usize;
+/// What a sector holds; none is zeros.
+type Sector = Option<Arc<[u8; SIZE]>>;
 /// Sectors that are not zero.
-type Sectors = BTreeMap<u64, Box<[u8; SIZE]>>;
+type Sectors = BTreeMap<u64, Arc<[u8; SIZE]>>;
 
 /// Puts a sector into the map, or takes it out when it is zero.
-fn put(sectors: &mut Sectors, number: u64, sector: Option<Box<[u8; SIZE]>>) {
+fn put(sectors: &mut Sectors, number: u64, sector: Sector) {
     match sector {
         Some(sector) => drop(sectors.insert(number, sector)),
         None => drop(sectors.remove(&number)),
@@ -39,6 +53,16 @@ pub enum Fault {
         /// Which operation.
         at: u64,
     },
+    /// The read returns an I/O error; later ones work again. Reads are counted apart.
+    Read {
+        /// Which read.
+        at: u64,
+    },
+    /// The operation, if it is a flush, succeeds and makes nothing durable; the next flush does.
+    Lie {
+        /// Which operation.
+        at: u64,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -48,11 +72,14 @@ struct Inner {
     /// What survives for certain.
     durable: Sectors,
     /// Sector writes since the last flush, oldest first; none is a zero sector.
-    cached: Vec<(u64, Option<Box<[u8; SIZE]>>)>,
+    cached: Vec<(u64, Sector)>,
     operations: u64,
+    reads: u64,
     dead: bool,
     fault: Fault,
     bad_reads: Vec<u64>,
+    /// What was done since [`SimDevice::record`].
+    journal: Option<Journal>,
 }
 
 /// The disk. Zero sectors take no memory.
@@ -72,14 +99,21 @@ impl SimDevice {
     /// A blank disk of `len` bytes, which must be whole sectors.
     pub fn new(len: u64) -> Self {
         assert_eq!(len % SECTOR, 0, "a disk has whole sectors");
+        Self::holding(len, Sectors::new())
+    }
+
+    /// A disk that has just been switched on.
+    fn holding(len: u64, sectors: Sectors) -> Self {
         let inner = Inner {
-            seen: Sectors::new(),
-            durable: Sectors::new(),
+            seen: sectors.clone(),
+            durable: sectors,
             cached: Vec::new(),
             operations: 0,
+            reads: 0,
             dead: false,
             fault: Fault::None,
             bad_reads: Vec::new(),
+            journal: None,
         };
         Self { len, inner: Mutex::new(inner) }
     }
@@ -93,6 +127,25 @@ impl SimDevice {
         let mut inner = self.inner();
         inner.fault = fault;
         inner.operations = 0;
+        inner.reads = 0;
+    }
+
+    /// Begins to note every write and flush. Everything written before must have been flushed.
+    ///
+    /// # Panics
+    /// When something was not.
+    pub fn record(&self) {
+        let mut inner = self.inner();
+        assert!(inner.cached.is_empty(), "a journal begins with a disk that has nothing in its cache");
+        inner.journal = Some(Journal::new(self.len, inner.durable.clone()));
+    }
+
+    /// Ends what [`SimDevice::record`] began.
+    ///
+    /// # Panics
+    /// When nothing was begun.
+    pub fn journal(&self) -> Journal {
+        self.inner().journal.take().expect("a journal was begun")
     }
 
     /// Makes every read that touches the sector at `offset` fail with an I/O error.
@@ -103,6 +156,11 @@ impl SimDevice {
     /// Writes and flushes since the last [`SimDevice::set_fault`].
     pub fn operations(&self) -> u64 {
         self.inner().operations
+    }
+
+    /// Reads since the last [`SimDevice::set_fault`].
+    pub fn reads(&self) -> u64 {
+        self.inner().reads
     }
 
     /// Sector writes that were not flushed.
@@ -120,13 +178,7 @@ impl SimDevice {
                 put(&mut durable, *number, sector.clone());
             }
         }
-        let next = Self::new(self.len);
-        {
-            let mut fresh = next.inner();
-            fresh.seen.clone_from(&durable);
-            fresh.durable = durable;
-        }
-        next
+        Self::holding(self.len, durable)
     }
 
     /// What a reader sees in the bytes `range`, as the sectors that are not zero by their offset: for comparing disks.
@@ -163,8 +215,13 @@ impl Device for SimDevice {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         in_range(self.len, offset, buffer.len(), io::ErrorKind::UnexpectedEof)?;
-        let inner = self.inner();
+        let mut inner = self.inner();
         inner.alive()?;
+        let at = inner.reads;
+        inner.reads += 1;
+        if inner.fault == (Fault::Read { at }) {
+            return Err(io::Error::other(format!("simulated error at read {at}")));
+        }
         let mut done = 0;
         while done < buffer.len() {
             let at = offset + done as u64;
@@ -186,25 +243,37 @@ impl Device for SimDevice {
         in_range(self.len, offset, bytes.len(), io::ErrorKind::InvalidInput)?;
         let mut inner = self.inner();
         inner.begin()?;
+        let before = inner.cached.len();
         let mut done = 0;
         while done < bytes.len() {
             let at = offset + done as u64;
             let within = (at % SECTOR) as usize;
             let count = (SIZE - within).min(bytes.len() - done);
             let piece = &bytes[done..done + count];
-            let mut sector = inner.seen.get(&(at / SECTOR)).cloned().unwrap_or_else(|| Box::new([0; SIZE]));
+            let mut sector = inner.seen.get(&(at / SECTOR)).map_or([0; SIZE], |sector| **sector);
             sector[within..within + count].copy_from_slice(piece);
-            let sector = (*sector != [0; SIZE]).then_some(sector);
+            let sector = (sector != [0; SIZE]).then(|| Arc::new(sector));
             put(&mut inner.seen, at / SECTOR, sector.clone());
             inner.cached.push((at / SECTOR, sector));
             done += count;
+        }
+        let Inner { journal, cached, .. } = &mut *inner;
+        if let Some(journal) = journal {
+            journal.write(&cached[before..]);
         }
         Ok(())
     }
 
     fn flush(&self) -> io::Result<()> {
         let mut inner = self.inner();
+        let at = inner.operations;
         inner.begin()?;
+        if inner.fault == (Fault::Lie { at }) {
+            return Ok(());
+        }
+        if let Some(journal) = &mut inner.journal {
+            journal.flush();
+        }
         for (number, sector) in std::mem::take(&mut inner.cached) {
             put(&mut inner.durable, number, sector);
         }
@@ -239,6 +308,21 @@ mod tests {
         assert!(disk.flush().is_err());
         assert!(disk.read_vec(0, 1).is_err());
         assert_eq!(disk.power_cut(|_| true).read_vec(0, 1).unwrap(), [1]);
+    }
+
+    #[test]
+    fn reads_fail_and_flushes_lie_once() {
+        let disk = SimDevice::new(4096);
+        disk.set_fault(Fault::Read { at: 1 });
+        assert!(disk.read_vec(0, 1).is_ok());
+        assert_eq!(disk.read_vec(0, 1).unwrap_err().to_string(), "simulated error at read 1");
+        assert!(disk.read_vec(0, 1).is_ok());
+        disk.set_fault(Fault::Lie { at: 1 });
+        disk.write_at(&[1], 0).unwrap();
+        disk.flush().unwrap();
+        assert_eq!(disk.power_cut(|_| false).read_vec(0, 1).unwrap(), [0]);
+        disk.flush().unwrap();
+        assert_eq!(disk.power_cut(|_| false).read_vec(0, 1).unwrap(), [1]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Device, in_range};
+use super::{Device, Hint, in_range};
 
 /// `len` bytes of another device from `offset` on. No access reaches outside of it.
 #[derive(Debug, Clone, Copy)]
@@ -46,5 +46,12 @@ impl<D: Device> Device for Window<D> {
 
     fn flush(&self) -> io::Result<()> {
         self.device.flush()
+    }
+
+    fn hint(&self, hint: Hint, offset: u64, len: u64) {
+        // Nothing outside of the window may be told anything, and a hint beyond its end is none.
+        if offset < self.len {
+            self.device.hint(hint, self.offset + offset, len.min(self.len - offset));
+        }
     }
 }
