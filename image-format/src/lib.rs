@@ -17,6 +17,7 @@ pub mod index;
 pub mod manifest;
 pub mod name;
 pub mod patch;
+pub mod patches;
 pub mod pin;
 pub mod proof;
 pub mod record;

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail};
 use fleet_protocol::Names;
+use image_format::patches::patches_path;
 use image_format::pin::{ASSIGNMENTS_PATH, pin_path};
 use image_format::repository::{Repository, TargetFile, TargetKind, Upload, View};
 use image_format::store::Store;
@@ -340,6 +341,7 @@ fn replaced(base: &Model, proposal: &Proposal) -> Vec<String> {
 fn place(kind: &TargetKind) -> (Section, String) {
     match kind {
         TargetKind::Image(name) => (Section::Releases, name.target_path()),
+        TargetKind::Patches(name) => (Section::Releases, patches_path(name)),
         TargetKind::Pin(group) => (Section::Pins, pin_path(group)),
         TargetKind::Assignments => (Section::Pins, ASSIGNMENTS_PATH.to_owned()),
     }

@@ -192,6 +192,13 @@ impl Attempt<'_> {
         for (name, listed) in &added {
             check::image(self.repository.store, &targets, name, listed)?;
         }
+        for (name, listed) in &new.patches {
+            // The image may have gone, or another manifest be listed, since they were checked.
+            targets.patches(new, name, listed)?;
+            if old.as_ref().and_then(|old| old.patches.get(name)) != Some(listed) {
+                check::patches(self.repository.store, &targets, new, name, listed)?;
+            }
+        }
         targets.pins(new)?;
         targets.assignments(new)?;
         floors(client)?;

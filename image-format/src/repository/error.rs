@@ -6,6 +6,7 @@ use super::names::FileNameError;
 use super::online::OnlineFault;
 use crate::document::DocumentError;
 use crate::index::IndexError;
+use crate::patch::PatchError;
 use crate::pin::PinnedImage;
 use crate::store::StoreError;
 use crate::{Group, ImageName, ObjectId, Sha256};
@@ -22,9 +23,9 @@ pub enum ContentError {
         /// What must be there.
         expected: &'static str,
     },
-    /// A role lists a path that is no image, pin or assignments.
+    /// A role lists a path that is no image, patches, pin or assignments.
     #[error(
-        "{role} lists {path:?}: expected images/<role>@<version>.json, pins/<group>.json or pins/@assignments.json"
+        "{role} lists {path:?}: expected images/<role>@<version>.json, images/@patches.<role>@<version>.json, pins/<group>.json or pins/@assignments.json"
     )]
     Path {
         /// The role.
@@ -71,6 +72,19 @@ pub enum ContentError {
         file: String,
         /// The name inside.
         found: String,
+    },
+    /// Patches to an image that is not listed, or is listed with another manifest.
+    #[error(
+        "patches to {image}: made for manifest {named}, published is {}",
+        match listed { Some(sha256) => sha256.to_string(), None => "no such image".to_owned() }
+    )]
+    PatchesImage {
+        /// The image.
+        image: ImageName,
+        /// Manifest that the patches are for.
+        named: Sha256,
+        /// Manifest in `releases`.
+        listed: Option<Sha256>,
     },
     /// A pin names an image that is not listed.
     #[error("pin of {group}: image {image} is not published")]
@@ -192,6 +206,50 @@ pub enum CommitError {
         image: ImageName,
         /// What is wrong with it.
         source: IndexError,
+    },
+    /// A patch starts from an image that is not listed.
+    #[error("patches to {image}: one starts from {from} with manifest {manifest}, which is not published")]
+    PatchBase {
+        /// The image that the patches make.
+        image: ImageName,
+        /// The name of the other one, as the list says it.
+        from: Box<ImageName>,
+        /// Its manifest digest.
+        manifest: Sha256,
+    },
+    /// A segment table is none, or does not fit the images.
+    #[error("patches to {image}: table {table} cannot be used")]
+    Table {
+        /// The image that the patches make.
+        image: ImageName,
+        /// The table.
+        table: ObjectId,
+        /// What is wrong with it.
+        source: Box<PatchError>,
+    },
+    /// A segment table is not what the list says of it.
+    #[error(
+        "patches to {image}: table {table}: expected segments of {expected} bytes, on a base only where one is named; found {found}"
+    )]
+    TableBytes {
+        /// The image that the patches make.
+        image: ImageName,
+        /// The table.
+        table: ObjectId,
+        /// Stored bytes in the list.
+        expected: u64,
+        /// Stored bytes in the table.
+        found: u64,
+    },
+    /// The patch of an index does not make the image's index.
+    #[error("patches to {image}: index patch {patch} does not make its index from that of {from}")]
+    IndexPatch {
+        /// The image.
+        image: ImageName,
+        /// The image that the patch starts from.
+        from: Box<ImageName>,
+        /// The patch.
+        patch: ObjectId,
     },
     /// The index of a new image covers another size than the manifest says.
     #[error("image {image}: expected an index of {expected} bytes of root file system, found {found}")]

@@ -7,6 +7,7 @@ use signing::client::{Client, TargetInfo};
 use super::names::{TargetFile, TargetKind};
 use super::{ContentError, Repository};
 use crate::document::DocumentError;
+use crate::patches::Patches;
 use crate::pin::{Assignments, Pin};
 use crate::{Group, ImageName, Manifest, Role, Sha256};
 
@@ -24,6 +25,7 @@ pub(super) struct Listed {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Listing {
     pub(super) images: BTreeMap<ImageName, Listed>,
+    pub(super) patches: BTreeMap<ImageName, Listed>,
     pub(super) pins: BTreeMap<Group, Listed>,
     pub(super) assignments: Option<Listed>,
 }
@@ -45,7 +47,7 @@ impl Listing {
 
     /// All listed files.
     pub(super) fn files(&self) -> impl Iterator<Item = &Listed> {
-        self.images.values().chain(self.pins.values()).chain(&self.assignments)
+        self.images.values().chain(self.patches.values()).chain(self.pins.values()).chain(&self.assignments)
     }
 
     fn add(&mut self, role: &'static str, target: TargetInfo) -> Result<(), ContentError> {
@@ -56,6 +58,7 @@ impl Listing {
         let listed = Listed { file, length: target.length };
         match (role, listed.file.kind.clone()) {
             ("releases", TargetKind::Image(name)) => drop(self.images.insert(name, listed)),
+            ("releases", TargetKind::Patches(name)) => drop(self.patches.insert(name, listed)),
             ("pins", TargetKind::Pin(group)) => drop(self.pins.insert(group, listed)),
             ("pins", TargetKind::Assignments) => self.assignments = Some(listed),
             _ => return Err(ContentError::Path { role, path: target.path }),
@@ -94,6 +97,24 @@ impl Targets<'_> {
         let manifest = self.document(listed, Manifest::parse)?;
         same_name(listed, name, &manifest.name)?;
         Ok(manifest)
+    }
+
+    /// The patches to an image, which speak of the image that they are listed for as it is listed itself.
+    pub(super) fn patches(
+        &self,
+        listing: &Listing,
+        name: &ImageName,
+        listed: &Listed,
+    ) -> Result<Patches, ContentError> {
+        let patches = self.document(listed, Patches::parse)?;
+        same_name(listed, name, &patches.image)?;
+        match listing.images.get(name).map(|image| image.file.sha256) {
+            Some(listed) if listed == patches.manifest => Ok(patches),
+            listed => {
+                let (image, named) = (name.clone(), patches.manifest);
+                Err(ContentError::PatchesImage { image, named, listed })
+            }
+        }
     }
 
     /// All pins, each for the group that it is listed for and for an image that is listed with the same manifest.

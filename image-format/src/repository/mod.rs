@@ -4,6 +4,7 @@
 //! tuf/metadata/N.<role>.json            root, targets, releases, pins, snapshot: written once, kept for ever
 //! tuf/metadata/timestamp.json           the only file that changes, and what everything else hangs on
 //! tuf/targets/images/<sha256>.<role>@<version>.json      manifests
+//! tuf/targets/images/<sha256>.@patches.<role>@<version>.json   the patches to images
 //! tuf/targets/pins/<sha256>.<group>.json                 pins
 //! tuf/targets/pins/<sha256>.@assignments.json            which node is in which group
 //! ```

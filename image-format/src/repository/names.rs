@@ -6,6 +6,7 @@ use std::str::FromStr;
 use signing::limits::{ROOT_MAX_LEN, SNAPSHOT_MAX_LEN, TARGETS_MAX_LEN, TIMESTAMP_MAX_LEN};
 
 use crate::manifest::MANIFEST_MAX;
+use crate::patches::{self, PATCHES_MAX};
 use crate::pin::{ASSIGNMENTS_MAX, PIN_MAX};
 use crate::{Group, ImageName, Role, Sha256};
 
@@ -77,13 +78,16 @@ impl FromStr for MetadataFile {
 pub enum TargetKind {
     /// The manifest of an image.
     Image(ImageName),
+    /// The patches to an image.
+    Patches(ImageName),
     /// The pin of a group.
     Pin(Group),
     /// The assignments.
     Assignments,
 }
 
-/// `images/<sha256>.<role>@<version>.json`, `pins/<sha256>.<group>.json` or `pins/<sha256>.@assignments.json`.
+/// `images/<sha256>.<role>@<version>.json`, `images/<sha256>.@patches.<role>@<version>.json`, `pins/<sha256>.<group>.json` or
+/// `pins/<sha256>.@assignments.json`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TargetFile {
     /// SHA-256 of the content.
@@ -98,7 +102,10 @@ impl TargetKind {
         let (dir, file) = path.split_once('/')?;
         let stem = file.strip_suffix(".json")?;
         match (dir, stem) {
-            ("images", stem) => stem.parse().ok().map(Self::Image),
+            ("images", stem) => match stem.strip_prefix(patches::PREFIX) {
+                Some(image) => image.parse().ok().map(Self::Patches),
+                None => stem.parse().ok().map(Self::Image),
+            },
             ("pins", "@assignments") => Some(Self::Assignments),
             ("pins", stem) => stem.parse().ok().map(Self::Pin),
             _ => None,
@@ -109,6 +116,7 @@ impl TargetKind {
     pub fn max_len(&self) -> u64 {
         match self {
             Self::Image(_) => MANIFEST_MAX,
+            Self::Patches(_) => PATCHES_MAX,
             Self::Pin(_) => PIN_MAX,
             Self::Assignments => ASSIGNMENTS_MAX,
         }
@@ -127,6 +135,7 @@ impl fmt::Display for TargetFile {
         let sha256 = self.sha256;
         match &self.kind {
             TargetKind::Image(name) => write!(f, "images/{sha256}.{name}.json"),
+            TargetKind::Patches(name) => write!(f, "images/{sha256}.{}{name}.json", patches::PREFIX),
             TargetKind::Pin(group) => write!(f, "pins/{sha256}.{group}.json"),
             TargetKind::Assignments => write!(f, "pins/{sha256}.@assignments.json"),
         }
@@ -137,7 +146,7 @@ impl FromStr for TargetFile {
     type Err = FileNameError;
 
     fn from_str(text: &str) -> Result<Self, FileNameError> {
-        let expected = "images/<sha256>.<role>@<version>.json, pins/<sha256>.<group>.json or pins/<sha256>.@assignments.json";
+        let expected = "images/<sha256>.<role>@<version>.json, images/<sha256>.@patches.<role>@<version>.json, pins/<sha256>.<group>.json or pins/<sha256>.@assignments.json";
         let error = || FileNameError { expected, found: text.chars().take(120).collect() };
         let (dir, file) = text.split_once('/').ok_or_else(error)?;
         let (sha256, rest) = file.split_once('.').ok_or_else(error)?;
@@ -162,6 +171,7 @@ mod tests {
         let sha256 = Sha256::of(b"");
         for kind in [
             TargetKind::Image("ha@1.2".parse().unwrap()),
+            TargetKind::Patches("ha@1.2".parse().unwrap()),
             TargetKind::Pin("web".parse().unwrap()),
             TargetKind::Assignments,
         ] {
@@ -201,6 +211,10 @@ mod tests {
             format!("images/{sha256}.../ha@1.json"),
             format!("images/../pins/{sha256}.web.json"),
             format!("pins/{sha256}.@other.json"),
+            format!("pins/{sha256}.@patches.ha@1.json"),
+            format!("images/{sha256}.@patches.ha.json"),
+            format!("images/{sha256}.@patches.@patches.ha@1.json"),
+            format!("images/{sha256}.@other.ha@1.json"),
             format!("pins/{}.web.json", sha256.to_string().to_uppercase()),
             format!("other/{sha256}.web.json"),
             format!("/pins/{sha256}.web.json"),
@@ -213,7 +227,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_accepted_has_one_spelling(name in r"(images|pins|tuf)?[./@%a0-9-]{0,20}(json)?") {
+        fn what_is_accepted_has_one_spelling(name in r"(images|pins|tuf)?[./@%a0-9-]{0,20}(@patches.)?[./@%a0-9-]{0,20}(json)?") {
             if let Ok(file) = name.parse::<MetadataFile>() {
                 prop_assert_eq!(file.to_string(), name.clone());
                 prop_assert!(!name.contains('/'));

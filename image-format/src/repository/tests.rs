@@ -1,5 +1,6 @@
 mod commits;
 mod deaths;
 mod online;
+mod patches;
 mod publisher;
 mod refusals;

@@ -8,6 +8,7 @@ use signing::metadata::{RoleMetadata, Root};
 
 use super::listing::{Listing, Targets, floors};
 use super::{LoadError, Repository, load};
+use crate::patches::Patches;
 use crate::pin::{Assignments, Pin};
 use crate::store::Store;
 use crate::{Group, ImageName, Manifest, Role, Sha256};
@@ -17,6 +18,8 @@ use crate::{Group, ImageName, Manifest, Role, Sha256};
 pub struct View {
     /// Listed images: manifest digest and manifest.
     pub images: BTreeMap<ImageName, (Sha256, Manifest)>,
+    /// The patches to listed images.
+    pub patches: BTreeMap<ImageName, Patches>,
     /// Pins. Each names a listed image with its manifest digest.
     pub pins: BTreeMap<Group, Pin>,
     /// Which node is in which group.
@@ -49,10 +52,15 @@ pub fn load_view(store: &Store) -> Result<Option<View>, LoadError> {
     for (name, listed) in &listing.images {
         images.insert(name.clone(), (listed.file.sha256, targets.manifest(name, listed)?));
     }
+    let mut patches = BTreeMap::new();
+    for (name, listed) in &listing.patches {
+        patches.insert(name.clone(), targets.patches(&listing, name, listed)?);
+    }
     let (versions, expiries) = validity(&client);
     let digests = load::current_roles(&client).into_iter().map(|file| (file.role, Sha256::of(&file.bytes)));
     Ok(Some(View {
         images,
+        patches,
         pins: targets.pins(&listing)?,
         assignments: targets.assignments(&listing)?,
         floors: floors(&client)?,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
+use image_format::patches::Patches;
 use image_format::pin::{Assignments, Pin};
 use image_format::repository::{FLOOR_TARGET, Repository, TargetFile, TargetKind, View, read_floors};
 use image_format::store::Store;
@@ -20,7 +21,7 @@ pub(crate) fn view(
     store: &Store,
 ) -> anyhow::Result<View> {
     let documents = Documents { waiting: pending.files().targets, repository: Repository::open(store) };
-    let mut images = BTreeMap::new();
+    let (mut images, mut patches) = (BTreeMap::new(), BTreeMap::new());
     let (mut pins, mut assignments) = (BTreeMap::new(), Assignments::empty());
     let listed =
         [Section::Releases, Section::Pins].into_iter().flat_map(|section| &model.section(section).targets);
@@ -31,6 +32,9 @@ pub(crate) fn view(
             TargetKind::Image(name) => {
                 let manifest = Manifest::parse(&bytes).with_context(|| path.clone())?;
                 images.insert(name, (digest, manifest));
+            }
+            TargetKind::Patches(name) => {
+                patches.insert(name, Patches::parse(&bytes).with_context(|| path.clone())?);
             }
             TargetKind::Pin(group) => {
                 pins.insert(group, Pin::parse(&bytes).with_context(|| path.clone())?);
@@ -61,6 +65,7 @@ pub(crate) fn view(
     }
     Ok(View {
         images,
+        patches,
         pins,
         assignments,
         floors,

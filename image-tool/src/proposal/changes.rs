@@ -48,6 +48,16 @@ pub(crate) enum ContentChange {
         /// Of a new one.
         counter: Option<u64>,
     },
+    /// The patches to an image.
+    Patches {
+        name: ImageName,
+        /// SHA-256 of the list.
+        document: Turn<Sha256>,
+        /// What the new list has patches from.
+        from: Vec<ImageName>,
+        /// Whether the new list has the whole stream.
+        stream: bool,
+    },
     /// What a group runs.
     Pin {
         group: Group,

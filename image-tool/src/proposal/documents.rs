@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail, ensure};
+use image_format::patches::Patches;
 use image_format::pin::{Assignments, Pin};
 use image_format::repository::{TargetFile, TargetKind};
 use image_format::{ImageName, Manifest, NodeId, Sha256};
@@ -48,6 +49,9 @@ impl<'p> Documents<'p> {
             let kind = kind.with_context(|| format!("the proposed {role} name {:?}", short(path)))?;
             let told = match (role, &kind) {
                 (KeyRole::Releases, TargetKind::Image(name)) => vec![self.image(name, &kind, from, to)?],
+                (KeyRole::Releases, TargetKind::Patches(name)) => {
+                    vec![self.patches(name, &kind, from, to, new)?]
+                }
                 (KeyRole::Pins, TargetKind::Pin(_)) => vec![self.pin(&kind, from, to, releases)?],
                 (KeyRole::Pins, TargetKind::Assignments) => self.assignments(&kind, from, to)?,
                 _ => bail!("the proposed {role} name {:?}, which is not theirs", short(path)),
@@ -92,6 +96,37 @@ impl<'p> Documents<'p> {
             manifest: Turn::new(digest(from), digest(to)),
             counter,
         })
+    }
+
+    fn patches(
+        &mut self,
+        name: &ImageName,
+        kind: &TargetKind,
+        from: Option<&Target>,
+        to: Option<&Target>,
+        releases: &Targets,
+    ) -> anyhow::Result<ContentChange> {
+        let digest = |target: Option<&Target>| {
+            target.and_then(|target| target.hashes.get_sha256()).map(Sha256::from_bytes)
+        };
+        let (mut starts, mut stream) = (Vec::new(), false);
+        if let Some(target) = to {
+            let text = self.read(kind, target)?;
+            let patches =
+                Patches::parse(text.as_bytes()).with_context(|| format!("read the patches to {name}"))?;
+            ensure!(patches.image == *name, "the patches listed for {name} are those of {}", patches.image);
+            let listed = digest(releases.targets.get(&name.target_path()));
+            ensure!(
+                listed == Some(patches.manifest),
+                "the patches to {name} are for manifest {}, the proposed releases list {}",
+                patches.manifest,
+                listed.map_or_else(|| "no such image".to_owned(), |listed| listed.to_string())
+            );
+            (starts, stream) =
+                (patches.patches.into_iter().map(|patch| patch.name).collect(), patches.stream.is_some());
+        }
+        let document = Turn::new(digest(from), digest(to));
+        Ok(ContentChange::Patches { name: name.clone(), document, from: starts, stream })
     }
 
     fn pin(

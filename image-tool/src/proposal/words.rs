@@ -127,6 +127,14 @@ fn line(change: &ContentChange) -> String {
             counter.unwrap_or_default()
         ),
         ContentChange::Image { name, .. } => format!("{} image {} is listed no more", bad("-"), strong(name)),
+        ContentChange::Patches { name, document: Turn { to: Some(document), .. }, from, stream } => {
+            let mut ways: Vec<String> = from.iter().map(|from| format!("from {from}")).collect();
+            ways.extend(stream.then(|| "whole".to_owned()));
+            format!("{} patches to {}: {}, list {document}", good("+"), strong(name), ways.join(", "))
+        }
+        ContentChange::Patches { name, .. } => {
+            format!("{} patches to {} are listed no more", bad("-"), strong(name))
+        }
         ContentChange::Pin { group, image, manifest, disk } => {
             let from = image.from.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
             let Some(to) = &image.to else {

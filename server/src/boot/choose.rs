@@ -99,6 +99,7 @@ mod tests {
         let nodes = nodes.map(|(node, group)| (node.parse().unwrap(), group.parse().unwrap()));
         View {
             images: images.into(),
+            patches: BTreeMap::new(),
             pins: [(group, pin)].into(),
             assignments: Assignments { nodes: nodes.into(), ..Assignments::empty() },
             floors: BTreeMap::new(),

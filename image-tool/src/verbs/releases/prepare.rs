@@ -49,6 +49,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             bail!("group {} is pinned to {name}; pin it to another image first", pin.group);
         }
         change.remove(&TargetKind::Image(name.clone()));
+        if change.view.patches.contains_key(name) {
+            change.remove(&TargetKind::Patches(name.clone()));
+        }
     }
     if args.renew {
         change.model_mut().renew(KeyRole::Releases.role());
