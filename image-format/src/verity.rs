@@ -7,12 +7,16 @@
 //!
 //! The whole tree (0.8 % of the data) is allocated once, at its final size, and digests are written in place.
 
+mod outline;
+
 use std::num::NonZeroUsize;
 
 use sha2::Digest as _;
 
 use crate::manifest::ROOT_MAX;
 use crate::{BLOCK, Sha256};
+
+pub use self::outline::{BlockHasher, Outline};
 
 const BLOCK_LEN: usize = BLOCK as usize;
 const DIGEST_LEN: usize = 32;

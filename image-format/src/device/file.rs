@@ -83,7 +83,10 @@ impl Device for FileDevice {
             // For pages that are dirty this begins to write them (mm/fadvise.c); what is clean leaves the cache.
             Hint::Written => Advice::DontNeed,
         };
-        let _advice_may_be_ignored = rustix::fs::fadvise(&self.file, offset, NonZeroU64::new(len), advice);
+        // A length of none would mean all the rest.
+        if let Some(len) = NonZeroU64::new(len) {
+            let _advice_may_be_ignored = rustix::fs::fadvise(&self.file, offset, Some(len), advice);
+        }
     }
 }
 
