@@ -6,11 +6,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use image_format::store::ObjectExtent;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -103,24 +103,30 @@ fn absent<T>(errno: Errno) -> io::Result<Option<T>> {
     }
 }
 
-/// A file as a [`Source`], from its start.
+/// A file, or an object, as a [`Source`], from its start.
 #[derive(Debug)]
 pub struct FilePieces {
-    opened: Opened,
+    extent: ObjectExtent,
     position: u64,
 }
 
 impl From<Opened> for FilePieces {
     fn from(opened: Opened) -> Self {
-        Self { opened, position: 0 }
+        ObjectExtent { file: Arc::new(opened.file), offset: 0, len: opened.size }.into()
+    }
+}
+
+impl From<ObjectExtent> for FilePieces {
+    fn from(extent: ObjectExtent) -> Self {
+        Self { extent, position: 0 }
     }
 }
 
 impl Source for FilePieces {
     fn read(&mut self) -> io::Result<Bytes> {
-        let left = self.opened.size.saturating_sub(self.position);
+        let left = self.extent.len.saturating_sub(self.position);
         let mut buffer = BytesMut::zeroed(PIECE.min(usize::try_from(left).unwrap_or(PIECE)));
-        let length = self.opened.file.read_at(&mut buffer, self.position)?;
+        let length = self.extent.read_at(&mut buffer, self.position)?;
         buffer.truncate(length);
         self.position += length as u64;
         Ok(buffer.freeze())

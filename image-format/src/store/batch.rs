@@ -1,16 +1,21 @@
 //! Inserting objects, many at a time.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashSet};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::pack::PACKED_MAX;
+use super::pack_writer::{PackWriter, Packed};
 use super::temp::TempDir;
 use super::{OBJECTS, Store, StoreError, files};
 use crate::ObjectId;
 use crate::manifest::ObjectRef;
 
-/// Up to this many new objects are made durable one by one; beyond, the whole file system at once is cheaper.
+/// Up to this many new files are made durable one by one; beyond, the whole file system at once is cheaper.
 const SYNC_EACH_MAX: usize = 8;
+
+/// Up to this many small objects become files of their own: a pack for them would cost more than it spares.
+const LOOSE_MAX: usize = 2;
 
 /// Bytes copied at a time.
 const COPY_LEN: usize = 1 << 20;
@@ -21,8 +26,14 @@ const COPY_LEN: usize = 1 << 20;
 pub struct Batch<'s> {
     store: &'s Store,
     temp: TempDir,
-    /// New objects; each lies in `temp` under its id.
-    new: HashMap<ObjectId, u64>,
+    /// All new objects.
+    new: HashSet<ObjectId>,
+    /// Objects that lie in `temp` under their ids.
+    files: Vec<ObjectId>,
+    /// The first few small objects, until it is known whether they become a pack.
+    small: Vec<(ObjectId, Vec<u8>)>,
+    pack: Option<PackWriter>,
+    packed: Vec<Packed>,
     counts: Counts,
 }
 
@@ -48,7 +59,16 @@ pub struct Counts {
 
 impl<'s> Batch<'s> {
     pub(super) fn begin(store: &'s Store) -> Result<Self, StoreError> {
-        Ok(Self { store, temp: store.temp_dir()?, new: HashMap::new(), counts: Counts::default() })
+        Ok(Self {
+            store,
+            temp: store.temp_dir()?,
+            new: HashSet::new(),
+            files: Vec::new(),
+            small: Vec::new(),
+            pack: None,
+            packed: Vec::new(),
+            counts: Counts::default(),
+        })
     }
 
     /// Takes an object.
@@ -56,15 +76,7 @@ impl<'s> Batch<'s> {
     /// # Errors
     /// [`StoreError::Io`]; the batch goes on without this object.
     pub fn put(&mut self, bytes: &[u8]) -> Result<Put, StoreError> {
-        let id = ObjectId::of(bytes);
-        if self.is_known(id, bytes.len() as u64)? {
-            self.counts.present += 1;
-            return Ok(Put { id, new: false });
-        }
-        let path = self.temp.path().join(id.to_string());
-        files::write_new(&path, bytes).inspect_err(|_| discard(&path))?;
-        self.add(id, bytes.len() as u64);
-        Ok(Put { id, new: true })
+        self.put_hashed(ObjectId::of(bytes), bytes)
     }
 
     /// Takes an object whose digest somebody has promised.
@@ -73,9 +85,28 @@ impl<'s> Batch<'s> {
     /// [`StoreError::Digest`] when the bytes are others; [`StoreError::Io`].
     pub fn put_expected(&mut self, expected: ObjectId, bytes: &[u8]) -> Result<Put, StoreError> {
         match ObjectId::of(bytes) {
-            found if found == expected => self.put(bytes),
+            found if found == expected => self.put_hashed(expected, bytes),
             found => Err(StoreError::Digest { expected, found }),
         }
+    }
+
+    /// Takes an object whose digest the caller has computed of these very bytes: it is not computed again.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; the batch goes on without this object.
+    pub fn put_hashed(&mut self, id: ObjectId, bytes: &[u8]) -> Result<Put, StoreError> {
+        let size = bytes.len() as u64;
+        if self.is_known(id, size)? {
+            self.counts.present += 1;
+            return Ok(Put { id, new: false });
+        }
+        if size < PACKED_MAX {
+            self.add_small(id, bytes)?;
+        } else {
+            self.write_file(id, bytes)?;
+        }
+        self.count(id, size);
+        Ok(Put { id, new: true })
     }
 
     /// Takes a file's content, of any size, as it is.
@@ -85,15 +116,22 @@ impl<'s> Batch<'s> {
     pub fn put_file(&mut self, path: &Path) -> Result<ObjectRef, StoreError> {
         let absent = || std::io::Error::from(std::io::ErrorKind::NotFound);
         let opened = files::open_regular(path.to_owned())?;
-        let (mut source, _) = opened.ok_or_else(|| StoreError::io("open", path, absent()))?;
+        let (mut source, size) = opened.ok_or_else(|| StoreError::io("open", path, absent()))?;
+        if size < PACKED_MAX
+            && let Some(bytes) = read_small(&mut source, path)?
+        {
+            let put = self.put(&bytes)?;
+            return Ok(ObjectRef { id: put.id, size: bytes.len() as u64 });
+        }
         let incoming = self.temp.path().join("incoming");
         let copied = copy_hashing(&mut source, path, &incoming).inspect_err(|_| discard(&incoming))?;
         if self.is_known(copied.id, copied.size)? {
             discard(&incoming);
             self.counts.present += 1;
         } else {
-            files::rename(&incoming, &self.temp.path().join(copied.id.to_string()))?;
-            self.add(copied.id, copied.size);
+            files::rename(&incoming, &self.file(copied.id))?;
+            self.files.push(copied.id);
+            self.count(copied.id, copied.size);
         }
         Ok(copied)
     }
@@ -102,40 +140,108 @@ impl<'s> Batch<'s> {
     ///
     /// # Errors
     /// [`StoreError::Io`]. Some of the objects may then be in the store, each of them whole.
-    pub fn commit(self) -> Result<Counts, StoreError> {
+    pub fn commit(mut self) -> Result<Counts, StoreError> {
         if self.new.is_empty() {
             return Ok(self.counts);
         }
-        if self.new.len() <= SYNC_EACH_MAX {
-            self.new.keys().try_for_each(|id| files::sync_file(&self.temp.path().join(id.to_string())))?;
-        } else {
-            files::sync_filesystem(self.temp.path())?;
+        for (id, bytes) in std::mem::take(&mut self.small) {
+            self.write_file(id, &bytes)?;
         }
+        self.finish_pack()?;
+        self.make_durable()?;
         let mut dirs = BTreeSet::new();
-        for id in self.new.keys() {
+        for id in &self.files {
             let target = self.store.object_file(*id);
             let dir = target.parent().expect("an object lies in a directory").to_owned();
             if !dirs.contains(&dir) {
                 files::make_dir(&dir)?;
                 dirs.insert(dir);
             }
-            files::rename(&self.temp.path().join(id.to_string()), &target)?;
+            files::rename(&self.file(*id), &target)?;
+        }
+        if !self.packed.is_empty() {
+            let dir = self.store.packs.dir();
+            files::make_dir(dir)?;
+            for packed in &self.packed {
+                files::rename(&packed.path, &dir.join(packed.id.file_name()))?;
+            }
+            dirs.insert(dir.to_owned());
         }
         dirs.iter().try_for_each(|dir| files::sync_dir(dir))?;
-        files::sync_dir(&self.store.path().join(OBJECTS))?;
+        if !self.files.is_empty() {
+            files::sync_dir(&self.store.path().join(OBJECTS))?;
+        }
+        if !self.packed.is_empty() {
+            // The first pack of an older store: its directory may be new.
+            files::sync_dir(self.store.path())?;
+        }
         Ok(self.counts)
     }
 
-    fn add(&mut self, id: ObjectId, size: u64) {
-        self.new.insert(id, size);
+    fn make_durable(&self) -> Result<(), StoreError> {
+        if self.files.len() + self.packed.len() > SYNC_EACH_MAX {
+            return files::sync_filesystem(self.temp.path());
+        }
+        self.files.iter().try_for_each(|id| files::sync_file(&self.file(*id)))?;
+        self.packed.iter().try_for_each(|packed| files::sync_file(&packed.path))
+    }
+
+    /// Appends to the pack; the first few objects wait until there is reason for one.
+    fn add_small(&mut self, id: ObjectId, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.pack.is_none() && self.packed.is_empty() && self.small.len() < LOOSE_MAX {
+            self.small.push((id, bytes.to_vec()));
+            return Ok(());
+        }
+        if self.pack.as_ref().is_some_and(PackWriter::is_full) {
+            self.finish_pack()?;
+        }
+        if self.pack.is_none() {
+            self.pack = Some(PackWriter::create(self.pack_file())?);
+        }
+        let pack = self.pack.as_mut().expect("it has just been made");
+        // The latest first: what fails stays where it is.
+        while let Some((early, bytes)) = self.small.last() {
+            pack.append(*early, bytes)?;
+            self.small.pop();
+        }
+        pack.append(id, bytes)
+    }
+
+    fn finish_pack(&mut self) -> Result<(), StoreError> {
+        if let Some(pack) = &mut self.pack {
+            self.packed.push(pack.finish()?);
+            self.pack = None;
+        }
+        Ok(())
+    }
+
+    fn write_file(&mut self, id: ObjectId, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.file(id);
+        files::write_new(&path, bytes).inspect_err(|_| discard(&path))?;
+        self.files.push(id);
+        Ok(())
+    }
+
+    fn count(&mut self, id: ObjectId, size: u64) {
+        self.new.insert(id);
         self.counts.stored += 1;
         self.counts.stored_bytes += size;
     }
 
+    fn file(&self, id: ObjectId) -> PathBuf {
+        self.temp.path().join(id.to_string())
+    }
+
+    fn pack_file(&self) -> PathBuf {
+        self.temp.path().join(format!("{}.pack", self.packed.len()))
+    }
+
     /// An object of another size, or something else in its place, is damage: it is replaced.
     fn is_known(&self, id: ObjectId, size: u64) -> Result<bool, StoreError> {
-        match self.store.size(id) {
-            _ if self.new.contains_key(&id) => Ok(true),
+        if self.new.contains(&id) {
+            return Ok(true);
+        }
+        match self.store.recent_size(id) {
             Ok(found) => Ok(found == Some(size)),
             Err(StoreError::NotAFile { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -150,6 +256,19 @@ fn discard(path: &Path) {
         return;
     }
     drop(std::fs::remove_file(path));
+}
+
+/// The content of a file that is small; `None`, and the file rewound, if it has grown.
+fn read_small(source: &mut std::fs::File, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    use std::io::Seek;
+    let error = |source| StoreError::io("read", path, source);
+    let mut bytes = Vec::new();
+    (&mut *source).take(PACKED_MAX).read_to_end(&mut bytes).map_err(error)?;
+    if (bytes.len() as u64) < PACKED_MAX {
+        return Ok(Some(bytes));
+    }
+    source.rewind().map_err(error)?;
+    Ok(None)
 }
 
 fn copy_hashing(source: &mut impl Read, from: &Path, to: &Path) -> Result<ObjectRef, StoreError> {

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::pack::PackError;
 use crate::ObjectId;
 
 /// Why the store did not do what was asked for. Nothing half-done is visible in any case.
@@ -55,6 +57,14 @@ pub enum StoreError {
         expected: ObjectId,
         /// Digest of the bytes.
         found: ObjectId,
+    },
+    /// A file among the packs that is none, or is damaged. The objects in it are not in the store.
+    #[error("{}: not a pack that can be used", path.display())]
+    BadPack {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: Arc<PackError>,
     },
     /// A file among the objects that is none.
     #[error("{}: not an object's place", path.display())]

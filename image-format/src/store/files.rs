@@ -2,7 +2,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::num::NonZeroU64;
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -44,6 +45,23 @@ pub(crate) fn write(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), St
         return Err(error(failed));
     }
     file.write_all(bytes).map_err(error)
+}
+
+/// Writes at an offset. One that has failed can be repeated.
+pub(crate) fn write_at(file: &File, path: &Path, bytes: &[u8], offset: u64) -> Result<(), StoreError> {
+    let error = |source| StoreError::io("write", path, source);
+    #[cfg(test)]
+    if let Err(failed) = fault::point("write", path) {
+        file.write_all_at(&bytes[..bytes.len() / 2], offset).map_err(error)?;
+        return Err(error(failed));
+    }
+    file.write_all_at(bytes, offset).map_err(error)
+}
+
+/// Has the system begin to write a part of a file to the disk, so that the fsync at the end has less to wait for. For dirty pages
+/// Linux does just that on `POSIX_FADV_DONTNEED`; it is advice, and nothing hangs on it.
+pub(crate) fn begin_write_back(file: &File, offset: u64, len: u64) {
+    let _advice = rustix::fs::fadvise(file, offset, NonZeroU64::new(len), rustix::fs::Advice::DontNeed);
 }
 
 /// Makes a file's content durable.

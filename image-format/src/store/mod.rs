@@ -2,9 +2,13 @@
 //!
 //! ```text
 //! objects/ab/abcdef…   one object; regular file, mode 0644; its BLAKE3-256 is its name
+//! packs/<64 hex>.pack  many small objects, one behind the other, and a table of them, see `pack`
 //! tuf/                 signed metadata, see `repository`
 //! tmp/<name>/          private to one batch, which holds a lock (flock) on it; unlocked ones are remains and are swept
 //! ```
+//!
+//! An object is in the store if it has a file or is in a pack. Objects of 1 MiB and more have files; a batch of more than two
+//! smaller ones makes packs: to create, fsync and rename a file for each costs more than to compress its content.
 //!
 //! Inserting is: private file → digest → durable → rename → directory durable. So whoever sees an object sees all of it,
 //! at any moment and after a power cut, and a writer that is killed leaves nothing but a directory below `tmp/`, which the
@@ -12,42 +16,68 @@
 //! number of processes, need no further lock.
 //!
 //! Reading checks the digest again and opens regular files only, never a symbolic link, a FIFO or a device that somebody put
-//! there.
+//! there. A file among the packs that is none, or whose table is damaged, holds nothing, and [`Store::list`] names it.
 //!
 //! *Not* guaranteed: that an object which another process has just inserted has reached the disk under its name (its content
 //! has). A publisher that relies on objects of others makes the file system durable first, as `repository` does.
 
 mod batch;
 mod error;
+mod extent;
 #[cfg(test)]
 pub(crate) mod fault;
 pub(crate) mod files;
+mod pack;
+mod pack_writer;
+mod packs;
 mod read;
 mod temp;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use self::batch::{Batch, Counts, Put};
 pub use self::error::StoreError;
+pub use self::extent::ObjectExtent;
+pub use self::pack::PackError;
+use self::packs::Packs;
 use crate::ObjectId;
 use crate::digest::ParseDigestError;
 
 /// Directory of the objects below the store's root.
 const OBJECTS: &str = "objects";
+/// Directory of the packs.
+const PACKS: &str = "packs";
 /// Directory of temporary files.
 const TMP: &str = "tmp";
 /// Directory of the signed metadata.
 pub(crate) const TUF: &str = "tuf";
 
-/// A store directory. Cheap to clone; holds no lock and no open file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A store directory. Cheap to clone: clones share what they know of the packs (48 bytes an object, read at the first look), and
+/// keep the packs open. Holds no lock.
+#[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    packs: Arc<Packs>,
 }
 
+/// The same directory.
+impl PartialEq for Store {
+    fn eq(&self, other: &Self) -> bool {
+        self.root == other.root
+    }
+}
+
+impl Eq for Store {}
+
 impl Store {
+    fn at(root: PathBuf) -> Self {
+        let packs = Arc::new(Packs::new(root.join(PACKS)));
+        Self { root, packs }
+    }
+
     /// Opens a store that exists.
     ///
     /// # Errors
@@ -57,7 +87,7 @@ impl Store {
         if ![OBJECTS, TMP].iter().all(|name| root.join(name).is_dir()) {
             return Err(StoreError::NotAStore { path: root });
         }
-        Ok(Self { root })
+        Ok(Self::at(root))
     }
 
     /// Opens a store, making what is missing of its directories.
@@ -66,7 +96,7 @@ impl Store {
     /// [`StoreError::Io`].
     pub fn create(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = dir.into();
-        let below = [OBJECTS, TMP, "tuf/metadata", "tuf/targets/images", "tuf/targets/pins"];
+        let below = [OBJECTS, PACKS, TMP, "tuf/metadata", "tuf/targets/images", "tuf/targets/pins"];
         for name in below {
             let path = root.join(name);
             std::fs::create_dir_all(&path)
@@ -75,7 +105,7 @@ impl Store {
         for name in ["tuf/targets", TUF, ""] {
             files::sync_dir(&root.join(name))?;
         }
-        Ok(Self { root })
+        Ok(Self::at(root))
     }
 
     /// The directory.
@@ -83,8 +113,8 @@ impl Store {
         &self.root
     }
 
-    /// Where the object is, or would be.
-    pub fn object_file(&self, id: ObjectId) -> PathBuf {
+    /// Where an object's own file is, or would be.
+    pub(crate) fn object_file(&self, id: ObjectId) -> PathBuf {
         self.root.join(id.object_path())
     }
 
@@ -96,8 +126,27 @@ impl Store {
         Batch::begin(self)
     }
 
-    /// All objects, in no particular order. Something else between them is [`StoreError::Stray`], once each.
+    /// All objects, each once, in no particular order. Something else between them is [`StoreError::Stray`] or
+    /// [`StoreError::BadPack`], once each.
     pub fn list(&self) -> impl Iterator<Item = Result<ObjectId, StoreError>> {
+        let (tables, failed) = match self.packs.now() {
+            Ok(tables) => (tables, None),
+            Err(error) => (Arc::default(), Some(Err(error))),
+        };
+        let strays = tables.strays.iter().map(|path| StoreError::Stray { path: path.clone() });
+        let bad = tables
+            .bad
+            .iter()
+            .map(|(path, source)| StoreError::BadPack { path: path.clone(), source: source.clone() });
+        let problems: Vec<_> = strays.chain(bad).map(Err).collect();
+        let packed = tables.clone().into_ids().map(Ok);
+        let is_packed = move |id: &ObjectId| !tables.find(*id).is_empty();
+        let loose = self.loose().filter(move |item| !item.as_ref().is_ok_and(&is_packed));
+        packed.chain(loose).chain(problems).chain(failed)
+    }
+
+    /// Objects that have files of their own.
+    fn loose(&self) -> impl Iterator<Item = Result<ObjectId, StoreError>> + use<> {
         let fan_out = entries(self.root.join(OBJECTS));
         fan_out.flat_map(|dir| match dir {
             Ok(dir) if dir.is_dir() => Box::new(entries(dir).map(object_of)) as Box<dyn Iterator<Item = _>>,

@@ -14,11 +14,12 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use image_format::ObjectId;
+use image_format::store::{Store, StoreError};
 
 use super::path::Batch;
 use super::ranges::{BATCH_BYTES_MAX, parse};
 use crate::app::App;
-use crate::files::{FilePieces, Files};
+use crate::files::FilePieces;
 use crate::http::pieces::{PIECE, Pieces, Source};
 use crate::http::route::get;
 use crate::http::{Error, Named};
@@ -38,7 +39,7 @@ async fn batch(
     }
     let objects = app.blocking(move |app| select(app, index, &ranges)).await?;
     let length = objects.iter().map(|(_, length)| u64::from(*length)).sum();
-    let source = Objects { files: app.content.files().clone(), rest: objects.into(), current: None };
+    let source = Objects { store: app.content.store().clone(), rest: objects.into(), current: None };
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
@@ -65,7 +66,11 @@ fn select(app: &App, id: ObjectId, ranges: &str) -> Result<Vec<(ObjectId, u32)>,
         }
     }
     for (object, expected) in &objects {
-        match app.content.files().size(&object.object_path()).map_err(Error::internal)? {
+        let size = match app.content.store().size(*object) {
+            Err(StoreError::NotAFile { .. }) => None,
+            size => size.map_err(Error::internal)?,
+        };
+        match size {
             None => return Err(Error::NotFound(format!("object {object} of this batch"))),
             Some(found) if found != u64::from(*expected) => {
                 return Err(Error::internal(format!(
@@ -80,7 +85,7 @@ fn select(app: &App, id: ObjectId, ranges: &str) -> Result<Vec<(ObjectId, u32)>,
 
 /// Reads objects one behind the other.
 struct Objects {
-    files: Files,
+    store: Store,
     rest: VecDeque<(ObjectId, u32)>,
     current: Option<(FilePieces, u64)>,
 }
@@ -92,8 +97,8 @@ impl Source for Objects {
         while piece.len() < PIECE {
             let Some((file, left)) = &mut self.current else {
                 let Some((id, length)) = self.rest.pop_front() else { break };
-                let opened =
-                    self.files.open(&id.object_path())?.filter(|file| file.size == u64::from(length));
+                let opened = self.store.open_object(id).map_err(io::Error::other)?;
+                let opened = opened.filter(|object| object.len == u64::from(length));
                 let changed =
                     || io::Error::new(io::ErrorKind::UnexpectedEof, format!("object {id} has changed"));
                 self.current = Some((opened.ok_or_else(changed)?.into(), u64::from(length)));

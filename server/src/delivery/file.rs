@@ -12,6 +12,7 @@ use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use image_format::ObjectId;
+use image_format::store::{ObjectExtent, Store, StoreError};
 
 use super::path::{MetadataName, TargetName};
 use crate::app::App;
@@ -36,9 +37,17 @@ async fn object(
     Named(id): Named<ObjectId>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let opened =
-        open(&app, id.object_path()).await?.ok_or_else(|| Error::NotFound("no such object".into()))?;
-    immutable(&headers, &id.to_string(), "application/octet-stream", opened)
+    let object = app.blocking(move |app| open_object(app.content.store(), id)).await?;
+    let object = object.ok_or_else(|| Error::NotFound("no such object".into()))?;
+    immutable(&headers, &id.to_string(), "application/octet-stream", object.len, object.into())
+}
+
+/// Something else than a regular file in an object's place is "not there".
+fn open_object(store: &Store, id: ObjectId) -> Result<Option<ObjectExtent>, Error> {
+    match store.open_object(id) {
+        Err(StoreError::NotAFile { .. }) => Ok(None),
+        opened => opened.map_err(Error::internal),
+    }
 }
 
 async fn metadata(
@@ -52,7 +61,7 @@ async fn metadata(
     }
     let opened = open(&app, format!("tuf/metadata/{name}")).await?.ok_or_else(missing)?;
     if name != "timestamp.json" {
-        return immutable(&headers, &name, "application/json", opened);
+        return immutable(&headers, &name, "application/json", opened.size, opened.into());
     }
     let bytes = app.blocking(move |_| read_small(opened)).await?;
     let tag = tag_of(&blake3::hash(&bytes).to_hex())?;
@@ -69,7 +78,7 @@ async fn target(
 ) -> Result<Response, Error> {
     let opened = open(&app, format!("tuf/targets/{name}")).await?;
     let opened = opened.ok_or_else(|| Error::NotFound("no such target".into()))?;
-    immutable(&headers, &name, "application/json", opened)
+    immutable(&headers, &name, "application/json", opened.size, opened.into())
 }
 
 async fn open(app: &Arc<App>, path: String) -> Result<Option<Opened>, Error> {
@@ -93,14 +102,14 @@ fn immutable(
     headers: &HeaderMap,
     name: &str,
     content_type: &'static str,
-    opened: Opened,
+    size: u64,
+    content: FilePieces,
 ) -> Result<Response, Error> {
     let tag = tag_of(name)?;
     if matches(headers, &tag) {
         return Ok(not_modified(tag, IMMUTABLE));
     }
-    let size = opened.size;
-    let body = Body::new(Pieces::new(FilePieces::from(opened), size));
+    let body = Body::new(Pieces::new(content, size));
     Ok((cached(tag, IMMUTABLE), [(header::CONTENT_TYPE, content_type)], body).into_response())
 }
 

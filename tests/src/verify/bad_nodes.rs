@@ -113,7 +113,7 @@ fn too_small(world: &mut World<'_>) -> Result<String> {
 
 /// The node refuses the chunk and names it, boots nothing of it, and installs when the store is repaired.
 fn damaged_chunk(world: &mut World<'_>) -> Result<String> {
-    let store = ServedStore::of(&world.server);
+    let store = ServedStore::of(&world.server)?;
     let id = store.last_chunk(&fixture::index_of(world.repo.dir())?)?;
     let whole = store.flip(&id)?;
     let disk = world.disk("damaged", DISK_MIB)?;

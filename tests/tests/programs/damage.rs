@@ -38,7 +38,7 @@ fn truncate(path: &Path) {
 fn every_damaged_part_of_an_image_is_named() {
     let place = place("damage");
     let repo = repo(&place);
-    let store = ServedStore::at(&repo.dir().join("store"));
+    let store = ServedStore::at(&repo.dir().join("store")).unwrap();
     let manifest = manifest(&repo);
     let id = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).unwrap().to_owned();
     let index = id("/root/index/id");
