@@ -12,6 +12,7 @@ mod context;
 mod date;
 mod destination;
 mod diff;
+mod erofs_read;
 mod expiry;
 mod fsutil;
 #[doc(hidden)]
