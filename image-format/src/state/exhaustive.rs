@@ -1,13 +1,15 @@
 //! Every reachable state of a node, with a crash possible after every step.
 //!
 //! The model is the agent's loop around [`decide`], with everything that the world may do as a free choice at each step: which
-//! of three images is wanted or none, whether an installation ends, whether a kexec is needed, what health says, and loss of
-//! power at any point. Beside the state it keeps what really lies in the slots and what the node has done, which the state
-//! cannot lie about.
+//! of three images is wanted or none, whether an installation ends, whether a kexec is needed, what health says, that a slot turns
+//! out to be damaged, that an admin releases an image from quarantine, that the record is lost and rebuilt from the slots, and
+//! loss of power at any point. Beside the state it keeps what really lies in the slots and what the node has done, which the
+//! state cannot lie about.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use super::{Arrival, BootState, Decision, SlotState, Wanted, decide};
+use crate::device::sim::Tally;
 use crate::record::{ImageRef, Record};
 use crate::test_images::image;
 use crate::{Sha256, Slot};
@@ -122,6 +124,42 @@ impl World {
         next
     }
 
+    /// The slot that the agent would start now is found not to hold what it should.
+    fn finds_damage(&self, arrival: Arrival, wanted: Option<&ImageRef>) -> Option<World> {
+        let wanted = wanted.map(|image| Wanted { image: image.clone(), attempts: ATTEMPTS });
+        let mut record = Record::default();
+        record.state.clone_from(&self.state);
+        let (Decision::Boot { slot, .. } | Decision::Continue { slot }) =
+            decide(&record, wanted.as_ref(), arrival)
+        else {
+            return None;
+        };
+        let mut next = self.clone();
+        next.state.damaged(slot, "dm-verity").unwrap();
+        next.content[slot as usize] = None;
+        next.confirmed = next.state.preferred().is_some();
+        next.phase = Phase::Agent(ArrivalKey::Firmware);
+        Some(next)
+    }
+
+    /// Both copies of the record are gone: what is whole in the slots is all that is known.
+    fn loses_record(&self, images: &[ImageRef]) -> World {
+        let whole = |slot: Slot| {
+            let found = images.iter().find(|image| self.content[slot as usize] == Some(image.manifest))?;
+            Some((slot, found.clone()))
+        };
+        let state = BootState::rebuilt(Slot::ALL.into_iter().filter_map(whole).collect(), ATTEMPTS);
+        let confirmed = state.preferred().is_some();
+        let (boots, rolled_back) = ([0, 0], BTreeSet::new());
+        World { state, confirmed, boots, rolled_back, ..self.clone() }
+    }
+
+    fn release(&self, image: &ImageRef) -> Option<World> {
+        let mut next = self.clone();
+        next.rolled_back.remove(&image.manifest);
+        next.state.release(&image.manifest).then_some(next)
+    }
+
     fn run(&mut self, slot: Slot) {
         self.phase = Phase::Running(slot);
         self.boots[slot as usize] += u8::from(matches!(self.state.slot(slot), SlotState::Trial { .. }));
@@ -156,7 +194,10 @@ impl World {
             next.push(with(Phase::Off));
         }
         match self.phase {
-            Phase::Off => next.push(with(Phase::Agent(ArrivalKey::Firmware))),
+            Phase::Off => {
+                next.push(with(Phase::Agent(ArrivalKey::Firmware)));
+                next.push(self.loses_record(images));
+            }
             Phase::Kexec => next.push(with(Phase::Agent(ArrivalKey::Kexec))),
             Phase::Installing(slot) => {
                 // Failing and going on without a wish is the same as deciding anew.
@@ -167,10 +208,12 @@ impl World {
                 let arrival = key.arrival();
                 for wanted in images.iter().map(Some).chain([None]) {
                     next.extend([false, true].map(|kexec| self.turn(arrival, wanted, kexec)));
+                    next.extend(self.finds_damage(arrival, wanted));
                 }
             }
             Phase::Running(slot) => {
                 next.extend([true, false].map(|healthy| self.verdict(slot, healthy)));
+                next.extend(images.iter().filter_map(|image| self.release(image)));
                 // Somebody starts the same kernel with the same command line again.
                 next.push(with(Phase::Kexec));
             }
@@ -221,7 +264,6 @@ fn explore(images: &[ImageRef]) -> HashSet<World> {
     let mut seen = HashSet::from([World::new()]);
     let mut queue = VecDeque::from([World::new()]);
     while let Some(world) = queue.pop_front() {
-        world.check();
         for next in world.successors(images) {
             if seen.insert(next.clone()) {
                 queue.push_back(next);
@@ -235,13 +277,18 @@ fn explore(images: &[ImageRef]) -> HashSet<World> {
 fn all_reachable_states_keep_the_rules_and_reach_what_is_wanted() {
     let images = [image("ha@1", 1), image("ha@2", 2), image("ha@3", 3)];
     let worlds = explore(&images);
-    println!("{} reachable worlds", worlds.len());
-    let mut by_phase: HashMap<bool, usize> = HashMap::new();
+    let mut tally = Tally::new("boot state, every event in every reachable state");
+    let mut settled = HashSet::new();
     for world in &worlds {
-        *by_phase.entry(world.phase == Phase::Off).or_default() += 1;
-        if world.phase == Phase::Off {
-            images.iter().for_each(|wanted| world.settles_on(wanted));
-        }
+        tally.check(format_args!("{world:?}"), || {
+            world.check();
+            // The power goes here.
+            let off = World { phase: Phase::Off, ..world.clone() };
+            if settled.insert(off.clone()) {
+                images.iter().for_each(|wanted| off.settles_on(wanted));
+            }
+            Ok::<_, String>(())
+        });
     }
-    println!("{by_phase:?}");
+    tally.finish();
 }

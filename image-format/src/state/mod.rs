@@ -24,6 +24,8 @@
 
 mod decide;
 #[cfg(test)]
+mod every_state;
+#[cfg(test)]
 mod exhaustive;
 mod transitions;
 

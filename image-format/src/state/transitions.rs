@@ -74,10 +74,10 @@ impl BootState {
     /// `slot` was written, flushed and read back; it may be booted `attempts` times (at least once) before it must be confirmed.
     ///
     /// # Errors
-    /// When the slot was not being written.
+    /// When the slot was not being written, or its image came into quarantine meanwhile.
     pub fn installed(&mut self, slot: Slot, attempts: u8) -> Result<(), IllegalTransition> {
         match self.slot(slot) {
-            SlotState::Writing { image } => {
+            SlotState::Writing { image } if !self.quarantine.contains_key(&image.manifest) => {
                 let image = image.clone();
                 self.begin_trial(slot, image, attempts);
                 Ok(())
@@ -192,8 +192,14 @@ impl BootState {
             _ => format!("no verdict: the system hung, crashed or was switched off {attempts} times"),
         };
         let entry = Quarantined { image: image.clone(), reason: reason.clone() };
-        *self.slot_mut(slot) = SlotState::Bad { image: image.clone(), reason };
+        *self.slot_mut(slot) = SlotState::Bad { image: image.clone(), reason: reason.clone() };
         self.handover = self.handover.filter(|to| *to != slot);
+        // Its twin, if somebody put it into both slots: a record with a quarantined image on trial would not be read again.
+        if matches!(self.slot(!slot), SlotState::Trial { image: twin, .. } if twin.manifest == image.manifest)
+        {
+            *self.slot_mut(!slot) = SlotState::Bad { image: image.clone(), reason };
+            self.handover = None;
+        }
         self.quarantine.insert(image.manifest, entry.clone());
         Ok(entry)
     }
@@ -311,6 +317,20 @@ mod tests {
         assert!(state.begin_install(Slot::B, &new, None).unwrap_err().reason.contains("in quarantine"));
         assert!(state.release(&new.manifest));
         assert!(state.begin_install(Slot::B, &new, None).is_ok());
+    }
+
+    #[test]
+    fn a_trial_in_both_slots_is_quarantined_in_both() {
+        let mut state = BootState::default();
+        let new = image("ha@2", 2);
+        for slot in Slot::ALL {
+            state.begin_install(slot, &new, None).unwrap();
+            state.installed(slot, 1).unwrap();
+        }
+        state.begin_boot(Slot::A).unwrap();
+        state.roll_back(Slot::A).unwrap();
+        assert!(Slot::ALL.into_iter().all(|slot| matches!(state.slot(slot), SlotState::Bad { .. })));
+        assert_eq!(state.check(), Ok(()), "the record is read again");
     }
 
     #[test]
