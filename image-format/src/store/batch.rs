@@ -59,6 +59,7 @@ pub struct Counts {
 
 impl<'s> Batch<'s> {
     pub(super) fn begin(store: &'s Store) -> Result<Self, StoreError> {
+        store.packs.now()?;
         Ok(Self {
             store,
             temp: store.temp_dir()?,

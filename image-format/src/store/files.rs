@@ -3,10 +3,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::num::NonZeroU64;
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::StoreError;
 #[cfg(test)]
@@ -109,16 +111,28 @@ pub(crate) fn make_dir(path: &Path) -> Result<(), StoreError> {
 
 /// A regular file that was opened without following a link, with its size.
 pub(crate) fn open_regular(path: PathBuf) -> Result<Option<(File, u64)>, StoreError> {
+    open_at(rustix::fs::CWD, &path.clone(), path)
+}
+
+/// As [`open_regular`]; the directory that the file lies in may not be a link either.
+pub(crate) fn open_regular_in_directory(path: PathBuf) -> Result<Option<(File, u64)>, StoreError> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return open_regular(path) };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::open(dir, flags, Mode::empty()) {
+        Ok(dir) => open_at(dir.as_fd(), Path::new(name), path.clone()),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+        Err(source) => Err(StoreError::io("open", dir, source.into())),
+    }
+}
+
+fn open_at(dir: BorrowedFd<'_>, name: &Path, path: PathBuf) -> Result<Option<(File, u64)>, StoreError> {
     // Without O_NONBLOCK the opening of a FIFO would wait for a writer for ever.
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
-    let opened = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(&path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) if source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-            return Err(StoreError::NotAFile { path, found: "a symbolic link" });
-        }
-        Err(source) => return Err(StoreError::Io { operation: "open", path, source }),
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => return Err(StoreError::NotAFile { path, found: "a symbolic link" }),
+        Err(source) => return Err(StoreError::Io { operation: "open", path, source: source.into() }),
     };
     let metadata = file.metadata().map_err(|source| StoreError::io("stat", &path, source))?;
     match metadata.is_file() {

@@ -34,6 +34,8 @@ mod read;
 mod temp;
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(any(test, feature = "sim"))]
+mod unpack;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -243,6 +243,16 @@ impl Tables {
         ids.filter(move |id| last.replace(*id) != Some(*id))
     }
 
+    /// Every place of every object, by id.
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.rows
+    }
+
+    /// Files of all packs that can be read.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.packs.iter().map(|pack| pack.path.as_path())
+    }
+
     /// The pack of an entry of this table.
     pub(super) fn pack(&self, entry: &Entry) -> &Arc<Pack> {
         &self.packs[entry.pack as usize]

@@ -102,7 +102,7 @@ impl Store {
     }
 
     pub(super) fn open_loose(&self, id: ObjectId) -> Result<Option<ObjectExtent>, StoreError> {
-        let opened = files::open_regular(self.object_file(id))?;
+        let opened = files::open_regular_in_directory(self.object_file(id))?;
         Ok(opened.map(|(file, len)| ObjectExtent { file: Arc::new(file), offset: 0, len }))
     }
 }

@@ -98,6 +98,7 @@ fn a_build_with_a_missing_object_is_not_signed() {
     let place = Place::new();
     let fake = Fake::new("ha@1", 1, 4);
     place.build(&fake);
+    image_format::store::Store::open(place.repo().join("store")).unwrap().unpack().unwrap();
     let text = std::fs::read_to_string(place.repo().join("builds/ha@1/manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
     let kernel = manifest["kernel"]["object"]["id"].as_str().unwrap();

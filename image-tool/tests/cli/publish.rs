@@ -156,6 +156,7 @@ fn a_full_server_is_an_error_that_names_it() {
 #[test]
 fn a_damaged_local_object_is_not_sent() {
     let (place, _server) = with_server();
+    image_format::store::Store::open(place.repo().join("store")).unwrap().unpack().unwrap();
     let text = std::fs::read_to_string(place.repo().join("builds/ha@1/manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
     let id = manifest["initramfs"]["id"].as_str().unwrap();

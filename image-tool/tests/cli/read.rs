@@ -29,6 +29,7 @@ fn verify_names_every_damaged_object() {
     let manifest = manifest(&place, "ha@1");
     let id = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).unwrap().to_owned();
     let opened = Store::open(&store).unwrap();
+    opened.unpack().unwrap();
     let index = Index::parse(&opened.read(id("/root/index/id").parse().unwrap(), 1 << 20).unwrap()).unwrap();
     let chunks: Vec<String> = index.objects().map(|entry| entry.object.to_string()).collect();
     let parts = [

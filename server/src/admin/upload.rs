@@ -42,8 +42,10 @@ async fn missing(
     app.blocking(move |app| {
         let mut missing = Vec::new();
         for id in question.ids {
-            if app.content.files().size(&id.object_path()).map_err(Error::internal)?.is_none() {
-                missing.push(id);
+            match app.content.store().contains(id) {
+                Ok(true) => {}
+                Ok(false) | Err(StoreError::NotAFile { .. }) => missing.push(id),
+                Err(error) => return Err(Error::internal(error)),
             }
         }
         Ok(Json(MissingAnswer { missing }))
