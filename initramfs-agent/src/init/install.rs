@@ -10,7 +10,7 @@ use image_format::{ObjectId, Slot};
 
 use super::session::Session;
 use super::storage;
-use crate::disk::install::{Context, Job, Phase, Progress};
+use crate::disk::install::{Context, Job, News, Phase, Progress, Ways};
 use crate::disk::{BootDisk, InstallStats, Update};
 use crate::fleet::{Server, Wish, evidence};
 use crate::say;
@@ -96,6 +96,7 @@ fn write(
         index_bytes: &index_bytes,
         evidence: &evidence,
         resume: false,
+        ways: Ways::default(),
     };
     let local_cmdline = local_cmdline(&wish.manifest.kernel.cmdline, wish.manifest.kernel.object.id);
     let update = Update { slot, running: None, job, local_cmdline: &local_cmdline };
@@ -103,7 +104,7 @@ fn write(
     let mut context = Context {
         source: server,
         cold: &|| sys::block::drop_cache(disk.file()),
-        progress: &mut |progress| meter.show(progress),
+        progress: &mut |news| meter.tell(news),
     };
     let stats = update.run(disk, record, &mut context)?;
     Ok((stats, index_bytes.len() as u64))
@@ -144,6 +145,15 @@ struct Meter {
 }
 
 impl Meter {
+    fn tell(&mut self, news: News<'_>) {
+        match news {
+            News::Progress(progress) => self.show(progress),
+            News::Plan { plan, again: false } => say!("install: {plan}"),
+            News::Plan { plan, again: true } => say!("install: what is left: {plan}"),
+            News::Failed { way, error } => say!("install: no {way} any more: {}", chain(error)),
+        }
+    }
+
     fn show(&mut self, progress: Progress) {
         let now = Instant::now();
         let (started, before) = match self.phase {
@@ -161,6 +171,12 @@ impl Meter {
         let seconds = (now - started).as_secs_f64().max(0.001);
         say!("{}", line(progress, (progress.done - before.min(progress.done)) as f64 / seconds / 1e6));
     }
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn line(progress: Progress, rate: f64) -> String {

@@ -14,7 +14,7 @@ mod environment;
 mod identity;
 mod install;
 mod link;
-mod recover;
+pub(crate) mod recover;
 mod remember;
 mod session;
 mod start;

@@ -19,8 +19,19 @@ const STEP: usize = 1 << 20;
 /// A record from the slots that are whole, manifest, data and verity tree fitting together, and whose image was released as far as
 /// the root in the initramfs knows.
 pub(super) fn rebuild<D: Device>(disk: &BootDisk<D>, embedded: &[u8]) -> Record {
+    rebuild_by(disk, &|image| {
+        let name = &image.manifest.name;
+        Ok(evidence::check(embedded, &image.evidence, &Record::default(), name, image.digest)?)
+    })
+}
+
+/// As [`rebuild`], with `released` to say whether an image was.
+pub(crate) fn rebuild_by<D: Device>(
+    disk: &BootDisk<D>,
+    released: &dyn Fn(&SlotImage) -> anyhow::Result<()>,
+) -> Record {
     let verified: Vec<(Slot, ImageRef)> =
-        Slot::ALL.into_iter().filter_map(|slot| Some((slot, whole(disk, slot, embedded)?))).collect();
+        Slot::ALL.into_iter().filter_map(|slot| Some((slot, whole(disk, slot, released)?))).collect();
     let mut record = Record::default();
     if !verified.is_empty() {
         say!("record: lost, rebuilt from {} whole slots", verified.len());
@@ -29,14 +40,16 @@ pub(super) fn rebuild<D: Device>(disk: &BootDisk<D>, embedded: &[u8]) -> Record 
     record
 }
 
-fn whole<D: Device>(disk: &BootDisk<D>, slot: Slot, embedded: &[u8]) -> Option<ImageRef> {
+fn whole<D: Device>(
+    disk: &BootDisk<D>,
+    slot: Slot,
+    released: &dyn Fn(&SlotImage) -> anyhow::Result<()>,
+) -> Option<ImageRef> {
     let image = disk.slot_image(slot).ok()?;
-    let name = &image.manifest.name;
-    let released = evidence::check(embedded, &image.evidence, &Record::default(), name, image.digest);
-    match released.map_err(anyhow::Error::from).and_then(|()| verify(&disk.slot(slot), &image)) {
+    match released(&image).and_then(|()| verify(&disk.slot(slot), &image)) {
         Ok(()) => Some(ImageRef::of(&image.manifest, image.digest)),
         Err(error) => {
-            say!("record: slot {slot} with {name} is not used: {error:#}");
+            say!("record: slot {slot} with {} is not used: {error:#}", image.manifest.name);
             None
         }
     }
@@ -46,7 +59,7 @@ fn whole<D: Device>(disk: &BootDisk<D>, slot: Slot, embedded: &[u8]) -> Option<I
 ///
 /// # Errors
 /// What differs, or what the disk says.
-pub(super) fn verify(slot: &dyn Device, image: &SlotImage) -> anyhow::Result<()> {
+pub(crate) fn verify(slot: &dyn Device, image: &SlotImage) -> anyhow::Result<()> {
     let root = &image.manifest.root;
     let mut builder = Builder::new(root.verity.salt, root.size)?;
     let mut buffer = vec![0; STEP];
