@@ -30,6 +30,7 @@ pub(crate) mod files;
 mod pack;
 mod pack_writer;
 mod packs;
+mod peek;
 mod read;
 mod temp;
 #[cfg(test)]

@@ -98,6 +98,11 @@ impl Packs {
         &self.dir
     }
 
+    /// As they were at the last look, whenever that was.
+    pub(super) fn last(&self) -> Arc<Tables> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).tables.clone()
+    }
+
     /// As they were a moment ago: for one who looks again when he misses something.
     pub(super) fn recent(&self) -> Result<Arc<Tables>, StoreError> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -260,6 +265,11 @@ impl Tables {
 }
 
 impl Pack {
+    /// The file, if it stays open.
+    pub(super) fn kept_open(&self) -> Option<Arc<File>> {
+        self.file.clone()
+    }
+
     /// The open file; `None` when it has been taken away.
     pub(super) fn open(&self) -> Result<Option<Arc<File>>, StoreError> {
         if let Some(file) = &self.file {
