@@ -95,6 +95,8 @@ pub(crate) enum Command {
     Inspect(verbs::inspect::Args),
     Diff(verbs::diff::Args),
     Verify(verbs::verify::Args),
+    Export(verbs::export::Args),
+    Import(verbs::import::Args),
     #[command(visible_alias = "status")]
     Nodes(verbs::nodes::Args),
     Node(verbs::node::Args),
@@ -126,6 +128,8 @@ impl Command {
             Self::Inspect(args) => verbs::inspect::run(args, context),
             Self::Diff(args) => verbs::diff::run(args, context),
             Self::Verify(args) => verbs::verify::run(args, context),
+            Self::Export(args) => verbs::export::run(args, context),
+            Self::Import(args) => verbs::import::run(args, context),
             Self::Nodes(args) => verbs::nodes::run(args, context),
             Self::Node(args) => verbs::node::run(args, context),
             Self::Token(args) => verbs::token::run(args, context),

@@ -61,7 +61,8 @@ pub(crate) fn read_limited(path: &Path, max: u64) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn parent(path: &Path) -> &Path {
+/// The directory that holds `path`.
+pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

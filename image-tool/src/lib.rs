@@ -3,6 +3,7 @@
 //! One verb is one file below `verbs`.
 
 mod build;
+mod casync;
 mod ceremony;
 mod change;
 mod chunks;
@@ -14,12 +15,15 @@ mod destination;
 mod diff;
 mod erofs_read;
 mod expiry;
+mod export;
 mod fsutil;
 #[doc(hidden)]
 pub mod fuzzing;
+mod import;
 mod keys;
 mod node;
 mod pending;
+mod plain;
 mod proposal;
 mod publish;
 mod pull;

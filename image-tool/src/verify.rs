@@ -6,15 +6,14 @@
 
 use image_format::index::{Entry, Index};
 use image_format::store::Store;
-use image_format::{ChunkId, Manifest, ObjectId, codec, verity};
+use image_format::{Manifest, ObjectId, verity};
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::plain::{self, WINDOW};
 use crate::publish::read_index;
 use crate::ui::progress::Progress;
 
-/// Chunks in memory at a time: at most 32 MiB of plain bytes.
-const WINDOW: usize = 128;
 /// Zero bytes hashed at a time.
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
@@ -114,22 +113,12 @@ fn root(
 
 /// The plain bytes of an entry; none for zeros.
 fn chunk(store: &Store, offset: u64, entry: &Entry) -> Result<Vec<u8>, Problem> {
-    if entry.is_zero() {
-        return Ok(Vec::new());
-    }
-    let problem = |error| Problem { what: format!("root at byte {offset}"), object: entry.object, error };
-    let stored = store.read(entry.object, entry.stored_len.into()).map_err(|error| problem(chain(&error)))?;
-    let expected = entry.stored_len as usize;
-    if stored.len() != expected {
-        return Err(problem(format!("expected {expected} stored bytes, found {}", stored.len())));
-    }
-    let mut plain = Vec::new();
-    codec::decode(&stored, entry.plain_len as usize, &mut plain).map_err(|error| problem(chain(&error)))?;
-    let found = ChunkId::of(&plain);
-    if found != entry.chunk {
-        return Err(problem(format!("expected plain digest {}, found {found}", entry.chunk)));
-    }
-    Ok(plain)
+    let problem = |error: anyhow::Error| Problem {
+        what: format!("root at byte {offset}"),
+        object: entry.object,
+        error: format!("{error:#}"),
+    };
+    plain::chunk(store, entry).map(|chunk| chunk.plain).map_err(problem)
 }
 
 fn zeros(tree: &mut verity::Builder, len: u32) {

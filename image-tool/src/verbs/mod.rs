@@ -4,6 +4,8 @@ pub(crate) mod assign;
 pub(crate) mod build;
 pub(crate) mod completions;
 pub(crate) mod diff;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod key;
