@@ -18,5 +18,5 @@ pub mod update;
 
 pub use self::boot_disk::{BootDisk, DiskError, SlotImage};
 pub use self::find::{Disk, FindError, Survey};
-pub use self::install::{ChunkSource, InstallError, InstallStats, Progress, SourceError};
+pub use self::install::{ChunkSource, InstallError, InstallStats, News, Progress, SourceError};
 pub use self::update::{Update, UpdateError};

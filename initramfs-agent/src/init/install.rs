@@ -104,7 +104,7 @@ fn write(
     let mut context = Context {
         source: server,
         cold: &|| sys::block::drop_cache(disk.file()),
-        progress: &mut |news| meter.tell(news),
+        progress: &mut |news| meter.tell(&news),
     };
     let stats = update.run(disk, record, &mut context)?;
     Ok((stats, index_bytes.len() as u64))
@@ -145,12 +145,12 @@ struct Meter {
 }
 
 impl Meter {
-    fn tell(&mut self, news: News<'_>) {
+    fn tell(&mut self, news: &News<'_>) {
         match news {
-            News::Progress(progress) => self.show(progress),
+            News::Progress(progress) => self.show(*progress),
             News::Plan { plan, again: false } => say!("install: {plan}"),
             News::Plan { plan, again: true } => say!("install: what is left: {plan}"),
-            News::Failed { way, error } => say!("install: no {way} any more: {}", chain(error)),
+            News::Failed { way, error } => say!("install: no {way} any more: {}", chain(*error)),
         }
     }
 

@@ -5,11 +5,13 @@ use std::io;
 
 use image_format::codec::CodecError;
 use image_format::index::IndexError;
+use image_format::patch::FrameError;
 use image_format::proof::ProofError;
 use image_format::slot_layout::LayoutError;
 use image_format::verity::VerityError;
 
 use super::source::SourceError;
+use super::ways::Way;
 
 /// A part of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +115,30 @@ pub enum InstallError {
         expected: String,
         /// Digest of what came out.
         found: String,
+    },
+    /// A segment is what its table names but does not decode.
+    #[error("segment {segment} of the {way}: decoding")]
+    Segment {
+        /// Which way.
+        way: Way,
+        /// Its number.
+        segment: usize,
+        /// Why.
+        source: FrameError,
+    },
+    /// What a patch builds on cannot be read.
+    #[error("patch: the other slot cannot be read at {offset}")]
+    Base {
+        /// Offset in the slot in bytes.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// Some chunks are nowhere to be had.
+    #[error("{chunks} chunks are missing, and there is no way left to get them")]
+    NoWay {
+        /// How many.
+        chunks: usize,
     },
     /// The verity tree cannot be computed.
     #[error("verity tree of the root image")]

@@ -13,12 +13,19 @@
 //! Memory: one chunk, one batch list and the verity tree (0.8 % of the root), whatever the size of the image.
 //! After an error, or a power cut at any point, the slot has no valid proof area, and running this again completes it.
 
+mod budget;
+mod chunks;
 mod error;
+mod fetch;
 mod local;
+mod missing;
 mod objects;
 mod read_back;
-mod remote;
+mod segments;
 mod source;
+mod turns;
+mod ways;
+mod writer;
 
 use std::io;
 
@@ -28,9 +35,10 @@ use image_format::proof::{self, Proof};
 use image_format::slot_layout::SlotLayout;
 use image_format::{Manifest, ObjectId};
 
+pub use self::chunks::{BATCH_BYTES, BATCH_ENTRIES};
 pub use self::error::{InstallError, Place};
-pub use self::remote::{BATCH_BYTES, BATCH_ENTRIES};
-pub use self::source::{ChunkSource, EntrySink, SourceError, Stopped};
+pub use self::source::{ChunkSource, EntrySink, PieceSink, Refused, SourceError, Stopped};
+pub use self::ways::{Plan, Table, Way, Ways};
 
 /// What to install.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +53,8 @@ pub struct Job<'a> {
     pub evidence: &'a [u8],
     /// The same image was being written to this slot before: what is there already may be right.
     pub resume: bool,
+    /// Ways that may cost less than chunks.
+    pub ways: Ways<'a>,
 }
 
 /// A slot with a whole image in it, as a source of chunks.
@@ -73,6 +83,10 @@ pub struct InstallStats {
     pub server_bytes: u64,
     /// Stored bytes of chunks that the server sent.
     pub fetched_chunk_bytes: u64,
+    /// Stored bytes of a patch's segments that the server sent.
+    pub fetched_patch_bytes: u64,
+    /// Stored bytes of the stream's segments that the server sent.
+    pub fetched_stream_bytes: u64,
     /// Bytes of kernel and initramfs that the server sent.
     pub fetched_object_bytes: u64,
     /// Chunks that the server sent.
@@ -84,7 +98,18 @@ pub struct InstallStats {
 impl InstallStats {
     /// All that was fetched.
     pub const fn fetched_bytes(&self) -> u64 {
-        self.fetched_chunk_bytes + self.fetched_object_bytes
+        self.fetched_chunk_bytes
+            + self.fetched_patch_bytes
+            + self.fetched_stream_bytes
+            + self.fetched_object_bytes
+    }
+
+    fn segment(&mut self, way: Way, bytes: u64) {
+        match way {
+            Way::Patch => self.fetched_patch_bytes += bytes,
+            Way::Stream => self.fetched_stream_bytes += bytes,
+            Way::Chunks => self.fetched_chunk_bytes += bytes,
+        }
     }
 }
 
@@ -112,14 +137,35 @@ pub struct Progress {
     pub total: u64,
 }
 
+/// What an installation tells about itself.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// How far it is.
+    Progress(Progress),
+    /// What will be fetched, by which ways.
+    Plan {
+        /// The prediction.
+        plan: Plan,
+        /// A way has failed: this is what is left.
+        again: bool,
+    },
+    /// A way failed, and is not gone any further.
+    Failed {
+        /// Which.
+        way: Way,
+        /// Why.
+        error: &'a (dyn std::error::Error + 'static),
+    },
+}
+
 /// What an installation is surrounded by.
 pub struct Context<'a> {
     /// The server.
     pub source: &'a mut dyn ChunkSource,
     /// Empties the caches of the disk, so that reading back reads the disk.
     pub cold: &'a dyn Fn() -> io::Result<()>,
-    /// Told about every chunk.
-    pub progress: &'a mut dyn FnMut(Progress),
+    /// Told what happens.
+    pub progress: &'a mut dyn FnMut(News<'_>),
 }
 
 /// Installs `job` into the slot `target`, with chunks from `seeds` where they have them.
@@ -148,15 +194,26 @@ pub fn install(
         .map_err(InstallError::io(Place::Proof, layout.proof.offset))?;
 
     let mut stats = InstallStats::default();
-    let missing = local::copy(target, &index, job.resume, old.as_ref(), seeds, context, &mut stats)?;
-    remote::fetch(target, manifest, &index, &missing, context, &mut stats)?;
-    objects::copy(target, manifest, &layout, job.resume, old.as_ref(), seeds, context, &mut stats)?;
+    let task = Task { target, job: *job, index: &index, layout, old: old.as_ref(), seeds };
+    let missing = local::copy(&task, context, &mut stats)?;
+    fetch::fetch(&task, &missing, context, &mut stats)?;
+    objects::copy(&task, context, &mut stats)?;
     target.flush().map_err(InstallError::io(Place::Slot, 0))?;
 
-    read_back::root_and_tree(target, manifest, &index, &layout, context)?;
-    read_back::objects(target, manifest, &layout)?;
+    read_back::root_and_tree(&task, context)?;
+    read_back::objects(&task)?;
     new_proof.write(target, layout.proof.offset, context.cold).map_err(InstallError::Proof)?;
     Ok(stats)
+}
+
+/// What all steps are about.
+struct Task<'a> {
+    target: &'a dyn Device,
+    job: Job<'a>,
+    index: &'a Index,
+    layout: SlotLayout,
+    old: Option<&'a Old>,
+    seeds: &'a [Seed<'a>],
 }
 
 fn checked_index(manifest: &Manifest, bytes: &[u8]) -> Result<Index, InstallError> {

@@ -7,7 +7,7 @@ use image_format::{BLOCK, Manifest, ObjectId};
 
 use super::error::{InstallError, Place};
 use super::source::Stopped;
-use super::{Context, InstallStats, Old, Phase, Progress, Seed};
+use super::{Context, InstallStats, Job, News, Phase, Progress, Seed, Task};
 
 /// Objects are read and copied in pieces of this many bytes.
 const STEP: usize = 256 << 10;
@@ -27,17 +27,13 @@ pub(super) const fn slack(extent: Extent) -> Extent {
 }
 
 /// Puts both into the slot: from where they are to be, from a seed, from the server.
-#[expect(clippy::too_many_arguments, reason = "one step of `install` with all its surroundings")]
 pub(super) fn copy(
-    target: &dyn Device,
-    manifest: &Manifest,
-    layout: &SlotLayout,
-    resume: bool,
-    old: Option<&Old>,
-    seeds: &[Seed<'_>],
+    task: &Task<'_>,
     context: &mut Context<'_>,
     stats: &mut InstallStats,
 ) -> Result<(), InstallError> {
+    let Task { target, job: Job { manifest, resume, .. }, old, seeds, .. } = *task;
+    let layout = &task.layout;
     let total = manifest.kernel.object.size + manifest.initramfs.size;
     let mut done = 0;
     for (place, object, extent) in of(manifest, layout) {
@@ -57,7 +53,7 @@ pub(super) fn copy(
         let zeros = vec![0; slack.len as usize];
         target.write_at(&zeros, slack.offset).map_err(InstallError::io(place, slack.offset))?;
         done += object.size;
-        (context.progress)(Progress { phase: Phase::Objects, done, total });
+        (context.progress)(News::Progress(Progress { phase: Phase::Objects, done, total }));
     }
     Ok(())
 }

@@ -228,7 +228,7 @@ fn an_error_at_any_operation_is_told_and_the_next_run_completes() {
     whole.device().set_fault(Fault::None);
     update(&whole, Slot::B, &second, &mut server).unwrap();
     let operations = whole.device().operations();
-    assert!(operations > 50, "{operations}");
+    assert!(operations > 30, "{operations}");
     for kind in [io::ErrorKind::Other, io::ErrorKind::StorageFull] {
         for at in 0..operations {
             let disk = disk_from(disk.device().clone());

@@ -14,7 +14,7 @@ use image_format::state::{Arrival, Decision, Wanted, decide};
 use image_format::verity::Builder;
 use image_format::{BLOCK, ChunkId, Manifest, ObjectId, Sha256, Slot, codec, test_images};
 
-use super::super::install::{ChunkSource, Context, EntrySink, InstallStats, Job, SourceError, Stopped};
+use super::super::install::{ChunkSource, Context, EntrySink, InstallStats, Job, SourceError, Stopped, Ways};
 use super::super::update::{Update, UpdateError, save};
 use super::super::{BootDisk, SlotImage};
 
@@ -45,6 +45,7 @@ impl Image {
             index_bytes: &self.index_bytes,
             evidence: b"evidence",
             resume: false,
+            ways: Ways::default(),
         }
     }
 }
