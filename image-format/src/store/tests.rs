@@ -1,3 +1,6 @@
+mod pack_files;
+mod processes;
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
