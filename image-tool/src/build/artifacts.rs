@@ -5,11 +5,12 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use image_format::Sha256;
+use image_format::chunker::FileMap;
 use image_format::index::Index;
 use image_format::store::{Batch, Store};
+use image_format::{BLOCK, Sha256};
 
-use super::chunks::{self, Chunked};
+use super::chunks::{self, Chunked, Chunking};
 use super::root::Root;
 use super::stages::Stages;
 use super::work::Work;
@@ -24,6 +25,8 @@ pub(crate) struct RootImage {
     pub(crate) path: PathBuf,
     /// Its size in bytes.
     pub(crate) size: u64,
+    /// Where its files begin.
+    pub(crate) map: FileMap,
     /// Salt of the verity tree.
     pub(crate) salt: Sha256,
     /// Chunks and tree.
@@ -51,22 +54,27 @@ pub(crate) fn root_image(
 ) -> anyhow::Result<RootImage> {
     let path = work.dir().join("root.erofs");
     let salt = super::salt(&recipe.role);
-    let size = stages.run_bytes("root image", root.bytes(), |progress| {
-        let size = write_image(root, recipe.epoch, &path, &|bytes| progress.add(bytes))?;
-        Ok((size, size::bytes(size)))
+    let map = stages.run_bytes("root image", root.bytes(), |progress| {
+        let map = write_image(root, recipe.epoch, &path, &|bytes| progress.add(bytes))?;
+        let note = size::bytes(u64::from(map.blocks()) * BLOCK);
+        Ok((map, note))
     })?;
+    let size = u64::from(map.blocks()) * BLOCK;
     let chunked = stages.run_bytes("chunks", size, |progress| {
         let known = chunks::known(store, earlier)?;
-        let chunked = chunks::store(&path, size, salt, &known, batch, &|bytes| progress.add(bytes))?;
+        let progress = |bytes| progress.add(bytes);
+        let chunking = Chunking { map: Some(&map), known: &known, batch, progress: &progress };
+        let chunked = chunks::store_image(&path, size, salt, chunking)?;
+        let chunks = &chunked.chunks;
         let note = format!(
             "{} ({} known), {} as stored",
-            size::plural(chunked.entries, "chunk"),
-            size::count(chunked.reused),
-            size::bytes(chunked.stored())
+            size::plural(chunks.entries, "chunk"),
+            size::count(chunks.reused),
+            size::bytes(chunks.stored())
         );
         Ok((chunked, note))
     })?;
-    Ok(RootImage { path, size, salt, chunked })
+    Ok(RootImage { path, size, map, salt, chunked })
 }
 
 /// Makes initramfs and boot loader.
@@ -89,10 +97,10 @@ pub(crate) fn boot_files(
     })
 }
 
-fn write_image(root: &Root, epoch: u64, path: &Path, progress: &dyn Fn(u64)) -> anyhow::Result<u64> {
+fn write_image(root: &Root, epoch: u64, path: &Path, progress: &dyn Fn(u64)) -> anyhow::Result<FileMap> {
     let context = || format!("write {}", path.display());
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path).with_context(context)?);
-    let size = erofs::write(&root.tree, &root.contents, epoch, &mut out, progress)?;
+    let map = erofs::write(&root.tree, &root.contents, epoch, &mut out, progress)?;
     out.flush().with_context(context)?;
-    Ok(size)
+    Ok(map)
 }

@@ -79,7 +79,7 @@ impl Release {
             epoch: recipe.epoch as i64,
             root: RootArtifact {
                 size: image.size,
-                index: put("index", &image.chunked.index.encode())?,
+                index: put("index", &image.chunked.chunks.index.encode())?,
                 verity: Verity { root_hash: image.chunked.tree.root_hash, salt: image.salt },
             },
             kernel: Kernel {
@@ -147,9 +147,9 @@ impl Release {
             identical,
             sizes: Sizes {
                 root: self.image.size,
-                chunks: self.image.chunked.entries as u64,
-                chunks_known: self.image.chunked.reused,
-                stored: self.image.chunked.stored(),
+                chunks: self.image.chunked.chunks.entries as u64,
+                chunks_known: self.image.chunked.chunks.reused,
+                stored: self.image.chunked.chunks.stored(),
                 kernel: manifest.kernel.object.size,
                 initramfs: manifest.initramfs.size,
                 bios: self.boot.bios.len() as u64,
@@ -180,7 +180,9 @@ impl Release {
     fn keep_artifacts(&self, dir: &Path) -> anyhow::Result<()> {
         let image: PathBuf = dir.join("root.erofs");
         fs::rename(&self.image.path, &image).with_context(|| format!("keep {}", image.display()))?;
+        let map = self.image.map.encode();
         let files = [
+            ("root.map", &map),
             ("vmlinuz", &self.root.kernel.image),
             ("initramfs", &self.boot.initramfs),
             ("bios", &self.boot.bios),

@@ -24,6 +24,7 @@ use std::io::{self, Write};
 
 use anyhow::Context as _;
 use image_format::BLOCK;
+use image_format::chunker::{FileMap, MapError};
 
 use self::layout::Layout;
 use super::contents::Contents;
@@ -31,7 +32,7 @@ use super::tree::{Kind, Tree};
 
 const BLOCK_LEN: usize = BLOCK as usize;
 
-/// Writes the image and returns its size in bytes, a multiple of [`BLOCK`].
+/// Writes the image and returns where its files begin; metadata of different kinds count as files of their own.
 ///
 /// # Errors
 /// Contents cannot be read, `out` cannot be written, or something exceeds what the format holds.
@@ -41,9 +42,9 @@ pub(crate) fn write(
     epoch: u64,
     out: &mut dyn Write,
     progress: &dyn Fn(u64),
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<FileMap> {
     let layout = Layout::of(tree, contents, epoch)?;
-    let mut out = Padded { out, written: 0 };
+    let mut out = Padded { out, written: 0, starts: Vec::new() };
     let inodes = layout.inode_table(tree)?;
     let uuid = superblock::uuid(layout.directory_blocks().chain([inodes.as_slice()]));
     out.block(&superblock::encode(&layout, epoch, &uuid)).context("write root image")?;
@@ -56,13 +57,15 @@ pub(crate) fn write(
         out.block(blocks).context("write root image")?;
     }
     out.block(&inodes).context("write root image")?;
-    Ok(out.written)
+    out.map().context("list where the files of the root image begin")
 }
 
 /// Writes whole blocks.
 struct Padded<'w> {
     out: &'w mut dyn Write,
     written: u64,
+    /// The block with which each part began.
+    starts: Vec<u32>,
 }
 
 impl Padded<'_> {
@@ -72,8 +75,17 @@ impl Padded<'_> {
         let padding = bytes.len().next_multiple_of(BLOCK_LEN) - bytes.len();
         self.out.write_all(bytes)?;
         self.out.write_all(&ZEROS[..padding])?;
+        if !bytes.is_empty() {
+            // The layout has checked that the image has no more blocks than this can say.
+            self.starts.push((self.written / BLOCK) as u32);
+        }
         self.written += (bytes.len() + padding) as u64;
         Ok(())
+    }
+
+    /// Where the parts are.
+    fn map(self) -> Result<FileMap, MapError> {
+        FileMap::new(self.starts, (self.written / BLOCK) as u32)
     }
 }
 

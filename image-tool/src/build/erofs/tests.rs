@@ -12,9 +12,17 @@ const EPOCH: u64 = 1000;
 fn image(tree: &Tree) -> Vec<u8> {
     let mut bytes = Vec::new();
     let contents = Contents::of(tree).unwrap();
-    let size = write(tree, &contents, EPOCH, &mut bytes, &|_| {}).unwrap();
-    assert_eq!(size, bytes.len() as u64);
-    assert_eq!(size % BLOCK, 0);
+    let map = write(tree, &contents, EPOCH, &mut bytes, &|_| {}).unwrap();
+    assert_eq!(u64::from(map.blocks()) * BLOCK, bytes.len() as u64);
+    let reader = Reader(&bytes);
+    for (path, seen) in reader.read() {
+        let is_file = seen.mode & 0o170_000 == 0o100_000;
+        if is_file && !seen.data.is_empty() {
+            assert!(map.starts().contains(&(seen.block as u32)), "the map knows /{path}");
+        }
+    }
+    let inode_table = reader.number(1024 + 40, 4) as u32;
+    assert_eq!(map.starts().last(), Some(&inode_table));
     bytes
 }
 
