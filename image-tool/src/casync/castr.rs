@@ -93,3 +93,6 @@ pub(crate) fn read_anywhere(spec: &str, max: u64) -> anyhow::Result<Vec<u8>> {
     let (base, name) = spec.rsplit_once('/').context("a URL has a `/`")?;
     Server::open(base)?.get(name, max)?.with_context(|| format!("{spec}: it is not there"))
 }
+
+#[cfg(test)]
+mod tests;
