@@ -79,13 +79,13 @@ impl Entry<'_> {
             record(records, "path", self.name.as_bytes());
         }
         let (entry_type, target, device, size) = match self.kind {
-            Type::File(size) => (EntryType::Regular, None, None, size),
-            Type::Link(first) => (EntryType::Link, Some(first), None, 0),
-            Type::Symlink(target) => (EntryType::Symlink, Some(target), None, 0),
-            Type::Dir => (EntryType::Directory, None, None, 0),
-            Type::CharDevice(major, minor) => (EntryType::Char, None, Some((major, minor)), 0),
-            Type::BlockDevice(major, minor) => (EntryType::Block, None, Some((major, minor)), 0),
-            Type::Fifo => (EntryType::Fifo, None, None, 0),
+            Type::File(size) => (EntryType::Regular, None, (0, 0), size),
+            Type::Link(first) => (EntryType::Link, Some(first), (0, 0), 0),
+            Type::Symlink(target) => (EntryType::Symlink, Some(target), (0, 0), 0),
+            Type::Dir => (EntryType::Directory, None, (0, 0), 0),
+            Type::CharDevice(major, minor) => (EntryType::Char, None, (major, minor), 0),
+            Type::BlockDevice(major, minor) => (EntryType::Block, None, (major, minor), 0),
+            Type::Fifo => (EntryType::Fifo, None, (0, 0), 0),
         };
         header.set_entry_type(entry_type);
         if let Some(target) = target
@@ -93,12 +93,8 @@ impl Entry<'_> {
         {
             record(records, "linkpath", target.as_bytes());
         }
-        if let Some((major, minor)) = device {
-            header
-                .set_device_major(major)
-                .and_then(|()| header.set_device_minor(minor))
-                .expect("it is ustar");
-        }
+        let set = header.set_device_major(device.0).and_then(|()| header.set_device_minor(device.1));
+        set.expect("the header is one of ustar");
         header.set_mode(self.mode.into());
         header.set_uid(number(records, "uid", self.uid.into(), OWNER_MAX));
         header.set_gid(number(records, "gid", self.gid.into(), OWNER_MAX));
