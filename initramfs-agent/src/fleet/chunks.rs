@@ -1,18 +1,24 @@
-//! The server as a source of chunks: batches of stored chunks, taken up again at the chunk where a connection broke.
+//! The server as a source of chunks and segments: in batches, taken up again at the object where a connection broke.
 
-use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use image_format::ObjectId;
 use image_format::index::Index;
 use image_format::manifest::ObjectRef;
+use image_format::patch::SegmentTable;
 
+use super::batch::{Splitter, Whole, ranges};
 use super::fetch::Server;
-use crate::disk::install::{ChunkSource, EntrySink, SourceError, Stopped};
+use crate::disk::install::{ChunkSource, EntrySink, PieceSink, Refused, SourceError, Stopped};
 use crate::http::HttpError;
 
 /// How long nothing may arrive before a transfer is given up.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How often in a row a server may answer that it failed, while nothing arrives: then it will fail for ever, and another way to the same
+/// bytes may be better.
+const FAILURES_MAX: u32 = 5;
 
 impl ChunkSource for Server {
     fn fetch(
@@ -22,33 +28,24 @@ impl ChunkSource for Server {
         wanted: &[usize],
         sink: &mut EntrySink<'_>,
     ) -> Result<(), SourceError> {
-        let stored_len =
-            |number: usize| entries.entries().get(number).map_or(0, |entry| u64::from(entry.stored_len));
-        let mut delivered = 0;
-        self.be_patient(PATIENCE);
-        while delivered < wanted.len() {
-            let rest = &wanted[delivered..];
-            let path = format!("/batch/{}/{}", index.id, ranges(rest));
-            let expected = rest.iter().map(|number| stored_len(*number)).sum();
-            let mut split = Splitter { wanted: rest, done: 0, bytes: Vec::new() };
-            let result = self.stream(&path, expected, &mut |bytes| split.take(bytes, &stored_len, sink));
-            let progress = split.done;
-            delivered += progress;
-            match result {
-                Ok(()) if delivered < wanted.len() => {
-                    return Err(format!("{path}: {progress} of {} chunks in the answer", rest.len()).into());
-                }
-                Ok(()) => {}
-                Err(HttpError::Stopped) => return Err(Stopped.into()),
-                Err(error) => {
-                    if progress > 0 {
-                        self.be_patient(PATIENCE);
-                    }
-                    self.pause_after(&path, error)?;
-                }
-            }
-        }
-        Ok(())
+        let stored_len = stored_len(entries);
+        let mut whole = Whole::new(&stored_len, sink);
+        self.batch(index.id, wanted, &stored_len, &mut |number, offset, piece| {
+            whole.take(number, offset, piece)
+        })
+    }
+
+    fn fetch_segments(
+        &mut self,
+        table: &ObjectRef,
+        segments: &SegmentTable,
+        wanted: &[usize],
+        sink: &mut PieceSink<'_>,
+    ) -> Result<(), SourceError> {
+        let stored_len = |number: usize| {
+            segments.segments().get(number).map_or(0, |segment| u64::from(segment.stored_len))
+        };
+        self.batch(table.id, wanted, &stored_len, sink)
     }
 
     fn fetch_object(
@@ -58,6 +55,7 @@ impl ChunkSource for Server {
     ) -> Result<(), SourceError> {
         let path = format!("/objects/{}", object.id);
         let mut delivered = 0_u64;
+        let mut failures = Failures::default();
         self.be_patient(PATIENCE);
         loop {
             // There are no ranges of an object: a repeated answer is skipped up to where the last one broke.
@@ -69,24 +67,88 @@ impl ChunkSource for Server {
                     .min(bytes.len());
                 position += bytes.len() as u64;
                 delivered = delivered.max(position);
-                flow(&sink(&bytes[skip..]))
+                if sink(&bytes[skip..]).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             });
             match result {
                 Ok(()) => return Ok(()),
-                Err(HttpError::Stopped) => return Err(Stopped.into()),
-                Err(error) => {
-                    if delivered > before {
-                        self.be_patient(PATIENCE);
-                    }
-                    self.pause_after(&path, error)?;
-                }
+                Err(error) => failures.after(self, &path, error, delivered > before)?,
             }
         }
     }
 }
 
-fn flow(result: &Result<(), Stopped>) -> ControlFlow<()> {
-    if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+fn stored_len(entries: &Index) -> impl Fn(usize) -> u64 {
+    |number| entries.entries().get(number).map_or(0, |entry| u64::from(entry.stored_len))
+}
+
+impl Server {
+    /// The objects `wanted` of the list `list`, an index or a segment table, in pieces.
+    fn batch(
+        &mut self,
+        list: ObjectId,
+        wanted: &[usize],
+        stored_len: &dyn Fn(usize) -> u64,
+        sink: &mut PieceSink<'_>,
+    ) -> Result<(), SourceError> {
+        let mut delivered = 0;
+        let mut failures = Failures::default();
+        self.be_patient(PATIENCE);
+        while delivered < wanted.len() {
+            let rest = &wanted[delivered..];
+            let path = format!("/batch/{list}/{}", ranges(rest));
+            let expected = rest.iter().map(|number| stored_len(*number)).sum();
+            let mut split = Splitter::new(rest);
+            let result = self.stream(&path, expected, &mut |bytes| split.take(bytes, stored_len, sink));
+            let progress = split.done;
+            delivered += progress;
+            match result {
+                Ok(()) if delivered < wanted.len() => {
+                    let short = format!("{path}: {progress} of {} chunks in the answer", rest.len());
+                    return Err(Refused(short.into()).into());
+                }
+                Ok(()) => {}
+                Err(error) => failures.after(self, &path, error, progress > 0)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What went wrong since something arrived.
+#[derive(Debug, Default)]
+struct Failures {
+    of_the_server: u32,
+}
+
+impl Failures {
+    /// Waits before the next try, or says why there is none.
+    fn after(
+        &mut self,
+        server: &mut Server,
+        path: &str,
+        error: HttpError,
+        progress: bool,
+    ) -> Result<(), SourceError> {
+        if matches!(error, HttpError::Stopped) {
+            return Err(Stopped.into());
+        }
+        if progress {
+            self.of_the_server = 0;
+            server.be_patient(PATIENCE);
+        }
+        if error.is_failure() {
+            self.of_the_server += 1;
+        }
+        let is_over = self.of_the_server >= FAILURES_MAX;
+        if is_over || !error.is_transient() {
+            return Err(Refused(error.into()).into());
+        }
+        // A server that says when to come again lives, and is waited for.
+        if let Some(asked) = error.retry_after() {
+            server.be_patient(PATIENCE + asked);
+        }
+        Ok(server.pause_after(path, error)?)
+    }
 }
 
 /// As a transfer does it, without one.
@@ -96,106 +158,14 @@ pub(super) fn split<'a>(
     pieces: impl Iterator<Item = &'a [u8]>,
     sink: &mut EntrySink<'_>,
 ) {
-    let stored_len =
-        |number: usize| entries.entries().get(number).map_or(0, |entry| u64::from(entry.stored_len));
-    let mut split = Splitter { wanted, done: 0, bytes: Vec::new() };
+    let stored_len = stored_len(entries);
+    let mut whole = Whole::new(&stored_len, sink);
+    let mut split = Splitter::new(wanted);
     for piece in pieces {
-        if split.take(piece, &stored_len, sink).is_break() {
+        let flow =
+            split.take(piece, &stored_len, &mut |number, offset, piece| whole.take(number, offset, piece));
+        if flow.is_break() {
             return;
         }
-    }
-}
-
-/// Cuts a body into the chunks that were asked for.
-struct Splitter<'a> {
-    wanted: &'a [usize],
-    done: usize,
-    bytes: Vec<u8>,
-}
-
-impl Splitter<'_> {
-    fn take(
-        &mut self,
-        mut bytes: &[u8],
-        stored_len: &dyn Fn(usize) -> u64,
-        sink: &mut EntrySink<'_>,
-    ) -> ControlFlow<()> {
-        while let Some(number) = self.wanted.get(self.done).copied() {
-            let length = usize::try_from(stored_len(number)).unwrap_or(usize::MAX);
-            let missing = length.saturating_sub(self.bytes.len());
-            let (now, later) = bytes.split_at(missing.min(bytes.len()));
-            // A chunk that lies in the buffer as a whole is passed on without a copy.
-            if self.bytes.is_empty() && now.len() == length {
-                flow(&sink(number, now))?;
-            } else {
-                self.bytes.extend_from_slice(now);
-                if self.bytes.len() < length {
-                    return ControlFlow::Continue(());
-                }
-                flow(&sink(number, &self.bytes))?;
-                self.bytes.clear();
-            }
-            self.done += 1;
-            bytes = later;
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// `3-5,9`: ascending numbers as the batch URL has them.
-fn ranges(numbers: &[usize]) -> String {
-    let mut text = String::new();
-    let mut rest = numbers;
-    while let Some(first) = rest.first().copied() {
-        let run = rest.iter().zip(first..).take_while(|(number, expected)| *number == expected).count();
-        let last = first + run - 1;
-        let comma = if text.is_empty() { "" } else { "," };
-        let written =
-            if run == 1 { write!(text, "{comma}{first}") } else { write!(text, "{comma}{first}-{last}") };
-        written.expect("writing to a string cannot fail");
-        rest = &rest[run..];
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_become_ranges() {
-        assert_eq!(ranges(&[]), "");
-        assert_eq!(ranges(&[7]), "7");
-        assert_eq!(ranges(&[0, 1, 2, 5, 7, 8]), "0-2,5,7-8");
-    }
-
-    #[test]
-    fn a_body_is_cut_into_chunks_wherever_it_is_split() {
-        let lengths = [3_u64, 1, 4];
-        let body = b"aaabcccc";
-        for first in 0..=body.len() {
-            let mut split = Splitter { wanted: &[0, 1, 2], done: 0, bytes: Vec::new() };
-            let mut seen = Vec::new();
-            let mut sink = |number: usize, bytes: &[u8]| {
-                seen.push((number, bytes.to_vec()));
-                Ok(())
-            };
-            for part in [&body[..first], &body[first..]] {
-                assert!(split.take(part, &|number| lengths[number], &mut sink).is_continue());
-            }
-            assert_eq!(
-                seen,
-                [(0, b"aaa".to_vec()), (1, b"b".to_vec()), (2, b"cccc".to_vec())],
-                "split at {first}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_sink_that_refuses_stops_the_transfer() {
-        let mut split = Splitter { wanted: &[0, 1], done: 0, bytes: Vec::new() };
-        let flow = split.take(b"aabb", &|_| 2, &mut |_, _| Err(Stopped));
-        assert!(flow.is_break());
-        assert_eq!(split.done, 0);
     }
 }

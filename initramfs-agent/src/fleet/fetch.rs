@@ -38,7 +38,16 @@ impl Server {
     /// # Errors
     /// All of [`HttpError`].
     pub(super) fn stream(&mut self, path: &str, max: u64, sink: Sink<'_>) -> Result<(), HttpError> {
-        self.client.get_with(path, &Limits::for_body(max), sink).map(drop)
+        let mut came = false;
+        let result = self.client.get_with(path, &Limits::for_body(max), &mut |bytes| {
+            came = true;
+            sink(bytes)
+        });
+        // What follows is another failure than the one before.
+        if came {
+            self.backoff = Backoff::new(seed());
+        }
+        result.map(drop)
     }
 
     /// Waits before the next try.

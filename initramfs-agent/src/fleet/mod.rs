@@ -3,6 +3,7 @@
 //! [`wish`] turns signed metadata into the image that this node should run; [`fetch`] gets the bytes; [`report`] tells the server
 //! what happens. Nothing that the server says counts without a signature.
 
+mod batch;
 mod chunks;
 pub mod clock;
 pub mod evidence;

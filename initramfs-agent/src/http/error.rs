@@ -77,6 +77,9 @@ pub enum HttpError {
 
 impl HttpError {
     /// Whether the same request may succeed later.
+    ///
+    /// A malformed answer is not one of them: our server frames every body by its length, so nothing that happens on the way can
+    /// make another kind of answer of it; something else listens there, and will tomorrow.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
@@ -87,6 +90,16 @@ impl HttpError {
             | Self::Deadline(_)
             | Self::Truncated { .. } => true,
         }
+    }
+
+    /// Whether the server answers that it failed, rather than that it has no time: 500 and not 503.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Status { status: 500..=599, .. }) && !self.is_busy()
+    }
+
+    /// Whether the server, or what stands before it, has no time now.
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Status { status: 408 | 429 | 502 | 503 | 504, .. })
     }
 
     /// How long the server asks to wait.

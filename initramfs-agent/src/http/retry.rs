@@ -6,7 +6,7 @@ use std::time::Duration;
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// A series of pauses: 0.25, 0.5, 1, 2, … 30 s, each shortened by up to half at random, so that a thousand nodes that
-/// lost their server together do not come back together.
+/// lost their server together do not come back together. What the server asks for is lengthened by up to a quarter for the same reason.
 #[derive(Debug)]
 pub struct Backoff {
     step: u32,
@@ -23,8 +23,9 @@ impl Backoff {
     pub fn next(&mut self, retry_after: Option<Duration>) -> Duration {
         let full = Duration::from_millis(250).saturating_mul(1 << self.step.min(16)).min(PAUSE_MAX);
         self.step += 1;
-        let base = retry_after.map_or(full / 2, |asked| asked.max(full / 2));
-        base + full.mul_f64(0.5 * self.fraction())
+        let own = full / 2 + full.mul_f64(0.5 * self.fraction());
+        let asked = retry_after.map(|asked| asked + asked.mul_f64(0.25 * self.fraction()));
+        own.max(asked.unwrap_or_default())
     }
 
     /// A number in 0..1 (xorshift; only for spreading).
@@ -62,7 +63,11 @@ mod tests {
 
     #[test]
     fn the_servers_wish_is_a_lower_bound() {
-        let pause = Backoff::new(7).next(Some(Duration::from_secs(9)));
-        assert!(pause >= Duration::from_secs(9) && pause < Duration::from_secs(10), "{pause:?}");
+        let asked = Duration::from_secs(8);
+        let pauses: Vec<Duration> =
+            (0..50).map(|node| Backoff::new(node * 7919 + 3).next(Some(asked))).collect();
+        assert!(pauses.iter().all(|pause| *pause >= asked && *pause <= asked * 5 / 4), "{pauses:?}");
+        let (first, last) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+        assert!(*last - *first > Duration::from_secs(1), "{first:?} to {last:?}: they come back together");
     }
 }

@@ -1,5 +1,7 @@
 //! The seam to the server.
 
+use std::fmt;
+
 use image_format::index::Index;
 use image_format::manifest::ObjectRef;
 use image_format::patch::SegmentTable;
@@ -14,9 +16,20 @@ pub struct Stopped;
 
 /// The source answers, but does not give this, or not as it should be: another way may still lead there. Any other failure means that
 /// the source cannot be reached, or that it is not known whether it can.
-#[derive(Debug, thiserror::Error)]
-#[error("the server does not give it")]
-pub struct Refused(#[source] pub SourceError);
+#[derive(Debug)]
+pub struct Refused(pub SourceError);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Refused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
 
 /// Takes an entry's number and its stored bytes.
 pub type EntrySink<'a> = dyn FnMut(usize, &[u8]) -> Result<(), Stopped> + 'a;
