@@ -21,6 +21,16 @@ pub fn tuf_client(view: &View, feature: &str) -> Result<PathBuf> {
     Ok(workspace::target_dir().join("debug").join("tuf-client"))
 }
 
+/// Builds the agent's slot writer as a program of its own, for measuring; gives its path.
+pub fn slot_update(view: &View) -> Result<PathBuf> {
+    let features = ["--features", "slot-update"];
+    cargo(
+        view,
+        &[&["build", "--release", "-p", "bascule-tests", "--bin", "slot-update"], &features[..]].concat(),
+    )?;
+    Ok(workspace::target_dir().join("release").join("slot-update"))
+}
+
 /// Size of the agent's binary in bytes.
 pub fn agent_size() -> Result<u64> {
     Ok(workspace::built("imgagent")?.metadata()?.len())

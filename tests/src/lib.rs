@@ -13,6 +13,7 @@ pub mod fixture;
 pub mod fleet;
 pub mod http;
 pub mod packages;
+pub mod performance;
 pub mod process;
 pub mod python;
 pub mod relay;

@@ -1,21 +1,23 @@
-//! `bascule-tests`: the program behind `cargo demo`, `cargo verify` and `cargo conformance`.
+//! `bascule-tests`: the program behind `cargo demo`, `cargo verify`, `cargo conformance` and `cargo performance`.
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use bascule_tests::{conformance, demo, relay, verify, view::View};
+use bascule_tests::{conformance, demo, performance, relay, verify, view::View};
 
 const USAGE: &str = "\
 usage: cargo demo [--keep] [--no-install] [--no-build]
        cargo verify [--only STAGE]... [--skip-e2e]
        cargo conformance --suite DIR
+       cargo performance [--only TABLE]... [--runs N]
 
   --keep        leave the server and the virtual machine running in the end
   --no-install  do not look for missing system packages and toolchain parts
   --no-build    use the programs as they were built last
   --only STAGE  run this stage alone (cargo verify --only help lists them)
   --skip-e2e    leave out the stages that need a virtual machine
-  --suite DIR   the public TUF conformance suite (without it the command says how to get it)";
+  --suite DIR   the public TUF conformance suite (without it the command says how to get it)
+  --only TABLE  measure this alone: wire, publish, update, serve";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -47,6 +49,7 @@ fn dispatch(words: &[&str], view: &View) -> Result<ExitCode> {
         ["demo", rest @ ..] => demo::run(view, demo::Options::parse(rest)?)?,
         ["verify", rest @ ..] => return verify::run(view, &verify::Options::parse(rest)?),
         ["conformance", rest @ ..] => conformance::run(view, &conformance::Options::parse(rest)?)?,
+        ["performance", rest @ ..] => performance::run(view, &performance::Options::parse(rest)?)?,
         ["help" | "--help" | "-h"] => println!("{USAGE}"),
         _ => bail!("unknown arguments {words:?}\n{USAGE}"),
     }

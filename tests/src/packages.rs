@@ -68,6 +68,17 @@ const PACKAGES: &[Package] = &[
     PYTHON,
 ];
 
+/// Beyond [`PACKAGES`], what `cargo performance` compares with and measures by.
+const PEERS: &[Package] = &[
+    package("casync", "/usr/bin/casync", "is compared with"),
+    package("zstd", "/usr/bin/zstd", "is compared with"),
+    package("xdelta3", "/usr/bin/xdelta3", "is compared with"),
+    package("b3sum", "/usr/bin/b3sum", "is compared with"),
+    package("nginx-light", "/usr/sbin/nginx", "is compared with"),
+    package("wrk", "/usr/bin/wrk", "makes the load for two servers"),
+    package("time", "/usr/bin/time", "tells the memory that a program took"),
+];
+
 /// Without root, mmdebstrap needs these helpers for its user namespace.
 const UNPRIVILEGED: Package = package("uidmap", "/usr/bin/newuidmap", "lets mmdebstrap run without root");
 
@@ -86,6 +97,11 @@ pub fn ensure_installed(view: &View) -> Result<String> {
 /// As [`ensure_installed`], for the TUF conformance suite.
 pub fn ensure_for_conformance(view: &View) -> Result<String> {
     install(view, [&PYTHON, &FAKETIME].into_iter())
+}
+
+/// As [`ensure_installed`], with the peers of `cargo performance`.
+pub fn ensure_for_performance(view: &View) -> Result<String> {
+    install(view, PACKAGES.iter().chain(PEERS))
 }
 
 fn install(view: &View, wanted: impl Iterator<Item = &'static Package>) -> Result<String> {
