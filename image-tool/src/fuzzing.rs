@@ -7,6 +7,7 @@ use image_format::{Role, Sha256};
 use signing::UnixTime;
 
 use crate::build::{packages, sbom, secrets};
+use crate::casync::{CasyncChunk, CasyncId, CasyncIndex, Hash, cacnk};
 use crate::proposal::{Examined, ProposalFile};
 use crate::recipe;
 
@@ -52,4 +53,32 @@ pub fn packages(text: &str) -> Vec<String> {
 /// What kind of secret a file of a root is, and why.
 pub fn secret(path: &str, content: &[u8]) -> Option<(&'static str, String)> {
     secrets::look_at(path, content)
+}
+
+/// The size of the artifact that an index of casync describes, and the index written anew.
+///
+/// # Errors
+/// It is not one, or exceeds a limit.
+pub fn caibx(bytes: &[u8]) -> Result<(u64, Vec<u8>), String> {
+    let index = CasyncIndex::parse(bytes).map_err(|error| error.to_string())?;
+    Ok((index.size(), index.encode()))
+}
+
+/// The plain bytes of a chunk of casync's with this id (SHA-512/256) and length.
+///
+/// # Errors
+/// The file is not that chunk.
+pub fn cacnk(id: [u8; 32], len: u32, file: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let chunk = CasyncChunk { id: CasyncId(id), len };
+    Ok(cacnk::decode(cacnk::Form::Compressed, file.to_vec(), &chunk, Hash::Sha512_256)?)
+}
+
+/// The id, the length and the file of a chunk of casync's.
+///
+/// # Panics
+/// Compression fails.
+pub fn cacnk_of(plain: &[u8]) -> Vec<u8> {
+    let file = cacnk::encode(plain).expect("zstd fails only for want of memory");
+    let len = plain.len() as u32;
+    [&Hash::Sha512_256.id(plain).0[..], &len.to_le_bytes(), &file].concat()
 }

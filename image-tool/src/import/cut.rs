@@ -39,7 +39,7 @@ pub(super) fn cut(
         let worked: Vec<Worked> = group.par_iter().map(|piece| work(piece, &known)).collect();
         for Worked { entry, stored } in worked {
             if let Some(bytes) = stored {
-                batch.put_expected(entry.object, &bytes).context("store a chunk")?;
+                batch.put_hashed(entry.object, &bytes).context("store a chunk")?;
                 known.insert(entry.chunk, (entry.object, entry.stored_len));
             }
             progress.add(entry.plain_len.into());

@@ -40,4 +40,6 @@ replay! {
     proposal,
     packages,
     secrets,
+    caibx,
+    cacnk,
 }

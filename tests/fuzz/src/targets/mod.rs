@@ -1,6 +1,7 @@
 //! The targets, by who reads the bytes.
 
 pub mod admin;
+pub mod casync;
 pub mod documents;
 pub mod formats;
 pub mod node;
@@ -45,4 +46,6 @@ targets! {
     admin::proposal 2000,
     admin::packages 8000,
     admin::secrets 4000,
+    casync::caibx 12000,
+    casync::cacnk 8000,
 }
