@@ -95,6 +95,7 @@ pub(crate) enum Command {
     Inspect(verbs::inspect::Args),
     Diff(verbs::diff::Args),
     Verify(verbs::verify::Args),
+    Chunk(verbs::chunk::Args),
     Export(verbs::export::Args),
     Import(verbs::import::Args),
     #[command(visible_alias = "status")]
@@ -128,6 +129,7 @@ impl Command {
             Self::Inspect(args) => verbs::inspect::run(args, context),
             Self::Diff(args) => verbs::diff::run(args, context),
             Self::Verify(args) => verbs::verify::run(args, context),
+            Self::Chunk(args) => verbs::chunk::run(args, context),
             Self::Export(args) => verbs::export::run(args, context),
             Self::Import(args) => verbs::import::run(args, context),
             Self::Nodes(args) => verbs::nodes::run(args, context),

@@ -17,7 +17,7 @@ mod archive;
 mod archive_state;
 mod artifacts;
 mod bootstrap;
-mod chunks;
+pub(crate) mod chunks;
 mod compare;
 pub(crate) mod contents;
 mod cpio;

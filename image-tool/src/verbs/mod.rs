@@ -2,6 +2,7 @@
 
 pub(crate) mod assign;
 pub(crate) mod build;
+pub(crate) mod chunk;
 pub(crate) mod completions;
 pub(crate) mod diff;
 pub(crate) mod export;

@@ -62,14 +62,14 @@ fn expected(bytes: &[u8], map: Option<&FileMap>) -> Index {
 fn content(blocks: usize, seed: u64) -> Vec<u8> {
     let block = |block: usize| {
         let digest = blake3::hash(&[seed.to_le_bytes(), (block as u64).to_le_bytes()].concat());
-        digest.as_bytes().repeat(if block % 2 == 0 { BLOCK_LEN / 32 } else { 1 })
+        digest.as_bytes().repeat(if block.is_multiple_of(2) { BLOCK_LEN / 32 } else { 1 })
     };
     (0..blocks)
         .flat_map(|number| {
             let mut bytes = vec![0; BLOCK_LEN];
             let mut hasher = blake3::Hasher::new();
             hasher.update(&block(number)).finalize_xof().fill(&mut bytes);
-            if number % 2 == 0 { block(number) } else { bytes }
+            if number.is_multiple_of(2) { block(number) } else { bytes }
         })
         .collect()
 }
