@@ -28,10 +28,12 @@
 mod check;
 mod commit;
 mod error;
+mod gc;
 mod listing;
 mod load;
 mod names;
 mod online;
+mod references;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -44,6 +46,7 @@ use signing::TrustedFiles;
 
 pub use self::commit::Committed;
 pub use self::error::{CommitError, ContentError, LoadError};
+pub use self::gc::{CollectError, Collection};
 pub use self::listing::{FLOOR_TARGET, floors, read_floors};
 pub use self::names::{MetadataFile, TargetFile, TargetKind};
 pub use self::online::{Above, OnlineFault, OnlineSigner, Renewal};

@@ -5,8 +5,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::pack::PACKED_MAX;
-use super::pack_writer::{PackWriter, Packed};
+use super::packer::Packer;
 use super::temp::TempDir;
+use super::touch::Toucher;
 use super::{OBJECTS, Store, StoreError, files};
 use crate::ObjectId;
 use crate::manifest::ObjectRef;
@@ -32,8 +33,8 @@ pub struct Batch<'s> {
     files: Vec<ObjectId>,
     /// The first few small objects, until it is known whether they become a pack.
     small: Vec<(ObjectId, Vec<u8>)>,
-    pack: Option<PackWriter>,
-    packed: Vec<Packed>,
+    packer: Packer,
+    toucher: Toucher,
     counts: Counts,
 }
 
@@ -60,14 +61,15 @@ pub struct Counts {
 impl<'s> Batch<'s> {
     pub(super) fn begin(store: &'s Store) -> Result<Self, StoreError> {
         store.packs.now()?;
+        let temp = store.temp_dir()?;
         Ok(Self {
             store,
-            temp: store.temp_dir()?,
+            packer: Packer::new(temp.path()),
+            toucher: Toucher::new(store)?,
+            temp,
             new: HashSet::new(),
             files: Vec::new(),
             small: Vec::new(),
-            pack: None,
-            packed: Vec::new(),
             counts: Counts::default(),
         })
     }
@@ -148,8 +150,8 @@ impl<'s> Batch<'s> {
         for (id, bytes) in std::mem::take(&mut self.small) {
             self.write_file(id, &bytes)?;
         }
-        self.finish_pack()?;
-        self.make_durable()?;
+        let packs = self.packer.finish()?.len();
+        self.make_durable(packs)?;
         let mut dirs = BTreeSet::new();
         for id in &self.files {
             let target = self.store.object_file(*id);
@@ -160,60 +162,41 @@ impl<'s> Batch<'s> {
             }
             files::rename(&self.file(*id), &target)?;
         }
-        if !self.packed.is_empty() {
-            let dir = self.store.packs.dir();
-            files::make_dir(dir)?;
-            for packed in &self.packed {
-                files::rename(&packed.path, &dir.join(packed.id.file_name()))?;
-            }
-            dirs.insert(dir.to_owned());
+        if packs > 0 {
+            self.packer.publish(self.store.packs.dir())?;
+            dirs.insert(self.store.packs.dir().to_owned());
         }
         dirs.iter().try_for_each(|dir| files::sync_dir(dir))?;
         if !self.files.is_empty() {
             files::sync_dir(&self.store.path().join(OBJECTS))?;
         }
-        if !self.packed.is_empty() {
+        if packs > 0 {
             // The first pack of an older store: its directory may be new.
             files::sync_dir(self.store.path())?;
         }
         Ok(self.counts)
     }
 
-    fn make_durable(&self) -> Result<(), StoreError> {
-        if self.files.len() + self.packed.len() > SYNC_EACH_MAX {
+    fn make_durable(&self, packs: usize) -> Result<(), StoreError> {
+        if self.files.len() + packs > SYNC_EACH_MAX {
             return files::sync_filesystem(self.temp.path());
         }
         self.files.iter().try_for_each(|id| files::sync_file(&self.file(*id)))?;
-        self.packed.iter().try_for_each(|packed| files::sync_file(&packed.path))
+        self.packer.sync()
     }
 
     /// Appends to the pack; the first few objects wait until there is reason for one.
     fn add_small(&mut self, id: ObjectId, bytes: &[u8]) -> Result<(), StoreError> {
-        if self.pack.is_none() && self.packed.is_empty() && self.small.len() < LOOSE_MAX {
+        if self.packer.is_empty() && self.small.len() < LOOSE_MAX {
             self.small.push((id, bytes.to_vec()));
             return Ok(());
         }
-        if self.pack.as_ref().is_some_and(PackWriter::is_full) {
-            self.finish_pack()?;
-        }
-        if self.pack.is_none() {
-            self.pack = Some(PackWriter::create(self.pack_file())?);
-        }
-        let pack = self.pack.as_mut().expect("it has just been made");
         // The latest first: what fails stays where it is.
         while let Some((early, bytes)) = self.small.last() {
-            pack.append(*early, bytes)?;
+            self.packer.append(*early, bytes)?;
             self.small.pop();
         }
-        pack.append(id, bytes)
-    }
-
-    fn finish_pack(&mut self) -> Result<(), StoreError> {
-        if let Some(pack) = &mut self.pack {
-            self.packed.push(pack.finish()?);
-            self.pack = None;
-        }
-        Ok(())
+        self.packer.append(id, bytes)
     }
 
     fn write_file(&mut self, id: ObjectId, bytes: &[u8]) -> Result<(), StoreError> {
@@ -233,20 +216,9 @@ impl<'s> Batch<'s> {
         self.temp.path().join(id.to_string())
     }
 
-    fn pack_file(&self) -> PathBuf {
-        self.temp.path().join(format!("{}.pack", self.packed.len()))
-    }
-
     /// An object of another size, or something else in its place, is damage: it is replaced.
-    fn is_known(&self, id: ObjectId, size: u64) -> Result<bool, StoreError> {
-        if self.new.contains(&id) {
-            return Ok(true);
-        }
-        match self.store.recent_size(id) {
-            Ok(found) => Ok(found == Some(size)),
-            Err(StoreError::NotAFile { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
+    fn is_known(&mut self, id: ObjectId, size: u64) -> Result<bool, StoreError> {
+        Ok(self.new.contains(&id) || self.toucher.touch(self.store, id, Some(size))?)
     }
 }
 

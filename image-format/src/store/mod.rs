@@ -3,6 +3,7 @@
 //! ```text
 //! objects/ab/abcdef…   one object; regular file, mode 0644; its BLAKE3-256 is its name
 //! packs/<64 hex>.pack  many small objects, one behind the other, and a table of them, see `pack`
+//! leases/              who is publishing, see `lease`
 //! tuf/                 signed metadata, see `repository`
 //! tmp/<name>/          private to one batch, which holds a lock (flock) on it; unlocked ones are remains and are swept
 //! ```
@@ -27,14 +28,18 @@ mod extent;
 #[cfg(test)]
 pub(crate) mod fault;
 pub(crate) mod files;
+pub(crate) mod gc;
+mod lease;
 mod pack;
 mod pack_writer;
+mod packer;
 mod packs;
 mod peek;
 mod read;
 mod temp;
 #[cfg(test)]
 pub(crate) mod tests;
+mod touch;
 #[cfg(any(test, feature = "sim"))]
 mod unpack;
 
@@ -44,6 +49,8 @@ use std::sync::Arc;
 pub use self::batch::{Batch, Counts, Put};
 pub use self::error::StoreError;
 pub use self::extent::ObjectExtent;
+pub use self::gc::Collected;
+pub use self::lease::Lease;
 pub use self::pack::PackError;
 use self::packs::Packs;
 use crate::ObjectId;
@@ -53,6 +60,8 @@ use crate::digest::ParseDigestError;
 const OBJECTS: &str = "objects";
 /// Directory of the packs.
 const PACKS: &str = "packs";
+/// Directory of the leases.
+const LEASES: &str = "leases";
 /// Directory of temporary files.
 const TMP: &str = "tmp";
 /// Directory of the signed metadata.
@@ -99,7 +108,7 @@ impl Store {
     /// [`StoreError::Io`].
     pub fn create(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = dir.into();
-        let below = [OBJECTS, PACKS, TMP, "tuf/metadata", "tuf/targets/images", "tuf/targets/pins"];
+        let below = [OBJECTS, PACKS, LEASES, TMP, "tuf/metadata", "tuf/targets/images", "tuf/targets/pins"];
         for name in below {
             let path = root.join(name);
             std::fs::create_dir_all(&path)

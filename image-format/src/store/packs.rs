@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -220,7 +221,7 @@ impl Packs {
         tables.rows.reserve_exact(if renumbered.is_empty() { 0 } else { old.rows.len() });
         tables.rows.extend(kept);
         // Long sorted runs: merging them is what this sort does.
-        tables.rows.sort_by(|a, b| a.id.cmp(&b.id));
+        tables.rows.sort_by_key(|row| row.id);
         tables.rows.shrink_to_fit();
         Ok(tables)
     }
@@ -236,9 +237,14 @@ impl Stamp {
 impl Tables {
     /// Every place of an object.
     pub(super) fn find(&self, id: ObjectId) -> &[Entry] {
+        &self.rows[self.range(id)]
+    }
+
+    /// Numbers of the entries of an object.
+    pub(super) fn range(&self, id: ObjectId) -> Range<usize> {
         let from = self.rows.partition_point(|row| row.id < id);
         let count = self.rows[from..].iter().take_while(|row| row.id == id).count();
-        &self.rows[from..from + count]
+        from..from + count
     }
 
     /// All objects, each once.
@@ -253,9 +259,9 @@ impl Tables {
         &self.rows
     }
 
-    /// Files of all packs that can be read.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.packs.iter().map(|pack| pack.path.as_path())
+    /// All packs that can be read.
+    pub(super) fn packs(&self) -> &[Arc<Pack>] {
+        &self.packs
     }
 
     /// The pack of an entry of this table.

@@ -27,18 +27,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotAFile`], [`StoreError::Io`].
     pub fn size(&self, id: ObjectId) -> Result<Option<u64>, StoreError> {
-        if let Some(size) = self.recent_size(id)? {
+        if let Some(entry) = self.packs.recent()?.find(id).first() {
+            return Ok(Some(entry.len.into()));
+        }
+        if let Some(size) = files::regular_size(self.object_file(id))? {
             return Ok(Some(size));
         }
         Ok(self.packs.now()?.find(id).first().map(|entry| entry.len.into()))
-    }
-
-    /// As [`Store::size`], but what somebody else has packed within the last moment may be missed.
-    pub(super) fn recent_size(&self, id: ObjectId) -> Result<Option<u64>, StoreError> {
-        match self.packs.recent()?.find(id).first() {
-            Some(entry) => Ok(Some(entry.len.into())),
-            None => files::regular_size(self.object_file(id)),
-        }
     }
 
     /// Opens an object for one who checks the digest on his own (a server's client). Never a link or a FIFO.

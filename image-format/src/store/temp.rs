@@ -61,7 +61,8 @@ impl Drop for TempDir {
     }
 }
 
-fn fresh_name() -> String {
+/// A name that no other process has.
+pub(super) fn fresh_name() -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     format!("{}-{nanos:08x}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))

@@ -19,7 +19,8 @@ impl Store {
                 .and_then(|()| std::fs::write(&path, bytes));
             copied.map_err(|source| StoreError::io("unpack", &path, source))?;
         }
-        for path in tables.paths() {
+        for pack in tables.packs() {
+            let path = &pack.path;
             std::fs::remove_file(path).map_err(|source| StoreError::io("remove", path, source))?;
         }
         self.packs.now().map(drop)

@@ -13,15 +13,15 @@ use crate::store::tests::store;
 use crate::{Manifest, ObjectId, Sha256, codec};
 
 /// Two images in a store, and their admin.
-struct Two<'s> {
+pub(super) struct Two<'s> {
     store: &'s Store,
-    admin: Publisher,
+    pub(super) admin: Publisher,
     old: (Sha256, Manifest),
     new: (Sha256, Manifest),
 }
 
 impl<'s> Two<'s> {
-    fn new(store: &'s Store) -> Self {
+    pub(super) fn new(store: &'s Store) -> Self {
         let mut admin = Publisher::new();
         let mut list = |name, content| {
             let manifest = stored_image(store, name, content);
@@ -33,13 +33,13 @@ impl<'s> Two<'s> {
         two
     }
 
-    fn commit(&mut self) -> Result<(), CommitError> {
+    pub(super) fn commit(&mut self) -> Result<(), CommitError> {
         let upload = self.admin.upload();
         Repository::open(self.store).commit(upload, NOW).map(drop)
     }
 
     /// Lists `patches` in the place of those before and commits.
-    fn offer(&mut self, patches: &Patches) -> Result<(), CommitError> {
+    pub(super) fn offer(&mut self, patches: &Patches) -> Result<(), CommitError> {
         let path = patches_path(&"ha@2".parse().unwrap());
         self.admin.list_bytes(Section::Releases, &path, patches.to_bytes().unwrap());
         self.commit()
@@ -79,7 +79,7 @@ impl<'s> Two<'s> {
         (self.put(&table.encode()), table.stored_bytes())
     }
 
-    fn patches(&self) -> Patches {
+    pub(super) fn patches(&self) -> Patches {
         let (table, bytes) = self.table(Some(&self.old.1), self.segment());
         let [old, new] = [&self.old.1, &self.new.1].map(|manifest| self.index(manifest).encode());
         let index = self.put(&encode_index_patch(&new, &old).unwrap());

@@ -17,7 +17,7 @@ const OBJECTS: u32 = 40;
 
 /// Half of what a writer has is only his.
 fn content(writer: u32, batch: u32, object: u32) -> Vec<u8> {
-    let owner = if object % 2 == 0 { writer } else { 0 };
+    let owner = if object.is_multiple_of(2) { writer } else { 0 };
     let text = format!("{owner} {batch} {object} ");
     text.repeat(20 + object as usize).into_bytes()
 }

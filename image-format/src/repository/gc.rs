@@ -1,0 +1,121 @@
+//! Removing what nobody needs from a store.
+//!
+//! Referred to is what the current metadata names, images with all their chunks, patches with all their segments; what was replaced
+//! within the grace period; and what the caller keeps besides. All else goes when it is old, see [`crate::store`]'s collection.
+//!
+//! A commit that comes between the marking and the removal is noticed: the removal has the turn of a commit, and what is published
+//! by then is marked too. A commit that comes later finds out what it lacks, and is refused.
+
+use std::time::Duration;
+
+use super::names::TIMESTAMP;
+use super::{LoadError, Repository, load_view, references};
+use crate::index::IndexError;
+use crate::patch::PatchError;
+use crate::store::gc::{Candidates, Marks, cutoff};
+use crate::store::{Collected, Store, StoreError};
+use crate::{Manifest, ObjectId};
+
+/// How long a new pack is there before an old one goes: longer than a reader needs to list them, and than a tick of a file system's
+/// clock.
+const OVERLAP: Duration = Duration::from_millis(30);
+
+/// What to collect.
+#[derive(Debug, Clone, Copy)]
+pub struct Collection<'a> {
+    /// What was stored, touched or replaced within this time stays.
+    pub grace: Duration,
+    /// Images that are not published and stay: those that wait to be signed.
+    pub keep: &'a [Manifest],
+    /// Change nothing.
+    pub dry_run: bool,
+}
+
+/// Why nothing was collected, or not all.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// The metadata cannot be verified: what is referred to is not known.
+    #[error("what is published cannot be verified, so nothing is removed")]
+    Load(#[from] LoadError),
+    /// Everything would go.
+    #[error("nothing is published here, so everything would be removed")]
+    NothingPublished,
+    /// An object that says what else is needed cannot be read.
+    #[error("{what} cannot be read, so nothing is removed")]
+    Read {
+        /// What it is.
+        what: String,
+        /// Why not.
+        source: StoreError,
+    },
+    /// An index is none.
+    #[error("{what} ({id}) cannot be understood, so nothing is removed")]
+    Index {
+        /// What it is.
+        what: String,
+        /// The object.
+        id: ObjectId,
+        /// Why not.
+        source: IndexError,
+    },
+    /// A segment table is none.
+    #[error("{what} ({id}) cannot be understood, so nothing is removed")]
+    Table {
+        /// What it is.
+        what: String,
+        /// The object.
+        id: ObjectId,
+        /// Why not.
+        source: Box<PatchError>,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Collection<'_> {
+    /// Collects. Other processes may read, publish and collect in the same store meanwhile.
+    ///
+    /// # Errors
+    /// [`CollectError`]; nothing that is referred to is gone in any case, nor after a crash at any moment.
+    pub fn run(&self, store: &Store) -> Result<Collected, CollectError> {
+        let repository = Repository::open(store);
+        let cutoff = cutoff(store, self.grace)?;
+        let (timestamp, marks) = self.mark(&repository, cutoff.0)?;
+        let candidates = Candidates::find(store, &marks, cutoff)?;
+        if self.dry_run {
+            return Ok(candidates.forecast());
+        }
+        let work = candidates.repack(store, &marks)?;
+        std::thread::sleep(OVERLAP);
+        let _turn = repository.take_turn()?;
+        if repository.read_metadata(TIMESTAMP)? == timestamp {
+            return Ok(work.remove(store, &marks, |_| true)?);
+        }
+        let (_, now) = self.mark(&repository, cutoff.0)?;
+        Ok(work.remove(store, &marks, |id| !now.is_marked(id))?)
+    }
+
+    /// What is referred to, and the timestamp that says so.
+    fn mark(
+        &self,
+        repository: &Repository<'_>,
+        since: std::time::SystemTime,
+    ) -> Result<(Option<Vec<u8>>, Marks), CollectError> {
+        let store = repository.store;
+        let mut marks = Marks::new(store)?;
+        let timestamp = repository.read_metadata(TIMESTAMP)?;
+        let view = load_view(store)?.ok_or(CollectError::NothingPublished)?;
+        let mut found = |id| marks.mark(id);
+        references::of_view(store, &view, &mut found)?;
+        for manifest in self.keep {
+            match references::of_image(store, manifest, &mut found) {
+                // Nobody can sign it: there is nothing more to keep.
+                Err(CollectError::Read { source: StoreError::Missing { .. }, .. }) => {}
+                marked => marked?,
+            }
+        }
+        references::of_earlier(repository, &view, since, &mut found)?;
+        Ok((timestamp, marks))
+    }
+}
