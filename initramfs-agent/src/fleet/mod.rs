@@ -13,6 +13,7 @@ pub mod floor;
 pub mod fuzzing;
 pub mod report;
 pub mod trusted;
+pub mod ways;
 pub mod wish;
 
 pub use fetch::Server;

@@ -6,6 +6,7 @@
 
 use image_format::document::DocumentError;
 use image_format::manifest::MANIFEST_MAX;
+use image_format::patches::patches_path;
 use image_format::pin::{ASSIGNMENTS_MAX, ASSIGNMENTS_PATH, Assignments, PIN_MAX, Pin, pin_path};
 use image_format::record::{Record, TrustedText};
 use image_format::{Group, ImageName, Manifest, NodeId, Sha256};
@@ -35,6 +36,8 @@ pub struct Wish {
     pub manifest_bytes: Vec<u8>,
     /// Their digest: the image's identity.
     pub digest: Sha256,
+    /// The signed list of patches to the image, if there is one. Only named here: it is fetched when something is installed.
+    pub patches: Option<TargetInfo>,
     /// When the image was made, as signed: no clock may say less from now on.
     pub signed_time: Option<UnixTime>,
 }
@@ -264,7 +267,9 @@ impl Asked {
         check(&manifest, name, floor::signed(client, &name.role))?;
         let expires = client.timestamp().map(|timestamp| timestamp.expires);
         let signed_time = expires.and_then(|expires| clock::bound(UnixTime(manifest.epoch), expires));
-        Ok(Wish { group, manifest, manifest_bytes, digest: released, pin, signed_time })
+        // It only makes the way cheaper: whatever is wrong with it, the image can be had without.
+        let patches = find(client, server, &patches_path(name)).ok().flatten();
+        Ok(Wish { group, manifest, manifest_bytes, digest: released, pin, patches, signed_time })
     }
 }
 
@@ -327,7 +332,7 @@ fn target(
     Ok(text)
 }
 
-fn target_bytes(server: &mut Server, found: &TargetInfo, max: u64) -> Result<Vec<u8>, WishError> {
+pub(super) fn target_bytes(server: &mut Server, found: &TargetInfo, max: u64) -> Result<Vec<u8>, WishError> {
     let TargetInfo { path, length, .. } = found;
     let sha256 = found.sha256().map_err(WishError::Trust)?;
     if *length > max {

@@ -10,14 +10,18 @@ use image_format::{ObjectId, Slot};
 
 use super::session::Session;
 use super::storage;
-use crate::disk::install::{Context, Job, News, Phase, Progress, Ways};
-use crate::disk::{BootDisk, InstallStats, Update};
+use crate::disk::install::{Context, Job, News, Phase, Progress};
+use crate::disk::{BootDisk, InstallStats, Update, UpdateError};
+use crate::fleet::ways::{Prepared, prepare};
 use crate::fleet::{Server, Wish, evidence};
 use crate::say;
 use crate::sys;
 
 /// Between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(3);
+
+/// How long nothing may be heard of the server before an installation begins.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Longest command line that is given to the local boot loader with all words: two of them must fit into one sector.
 const LOCAL_CMDLINE_MAX: usize = 170;
@@ -53,13 +57,13 @@ pub(super) fn install(session: &mut Session<'_>, slot: Slot) -> anyhow::Result<(
     let disk = session.disk.as_ref().context("no disk to install on")?;
     let server = session.server.as_mut().context("no server to install from")?;
     let start = Instant::now();
-    let (stats, index_bytes) =
+    let (stats, lists) =
         write(disk, server, &mut session.record, &wish, slot, &session.environment.root_json)?;
     let took = start.elapsed().as_secs_f64();
-    let fetched = stats.fetched_bytes() + index_bytes;
+    let fetched = stats.fetched_bytes() + lists;
     let message = format!(
-        "{name} installed into slot {slot} in {took:.1} s: fetched {fetched} bytes ({} chunks), {} bytes found here, {} of zeros",
-        stats.fetched_chunks,
+        "{name} installed into slot {slot} in {took:.1} s: fetched {fetched} bytes ({}), {} bytes found here, {} of zeros",
+        by_way(&stats, lists),
         stats.in_place_bytes + stats.seed_bytes,
         stats.zero_bytes
     );
@@ -76,6 +80,19 @@ pub(super) fn install(session: &mut Session<'_>, slot: Slot) -> anyhow::Result<(
     Ok(())
 }
 
+/// What was fetched, by what it is; `lists` are the bytes of indexes and tables.
+fn by_way(stats: &InstallStats, lists: u64) -> String {
+    let parts = [
+        ("of the patch", stats.fetched_patch_bytes),
+        ("of the stream", stats.fetched_stream_bytes),
+        (&format!("in {} chunks", stats.fetched_chunks), stats.fetched_chunk_bytes),
+        ("kernel and initramfs", stats.fetched_object_bytes),
+        ("lists", lists),
+    ];
+    let some = parts.iter().filter(|(_, bytes)| *bytes > 0);
+    some.map(|(what, bytes)| format!("{bytes} {what}")).collect::<Vec<_>>().join(", ")
+}
+
 fn write(
     disk: &BootDisk,
     server: &mut Server,
@@ -88,26 +105,41 @@ fn write(
     evidence::proves(embedded, &evidence, &wish.manifest.name, wish.digest)
         .context("the next boot would not believe this image")?;
     let evidence = evidence.to_bytes().context("keep the metadata with the image")?;
-    let index = wish.manifest.root.index;
-    let index_bytes = server.object(index.id, index.size).context("fetch the index of the root image")?;
-    let job = Job {
-        manifest_bytes: &wish.manifest_bytes,
-        manifest: &wish.manifest,
-        index_bytes: &index_bytes,
-        evidence: &evidence,
-        resume: false,
-        ways: Ways::default(),
+    server.be_patient(PATIENCE);
+    let (seed, held) = (disk.slot_image(!slot).ok(), disk.slot_image(slot).ok());
+    let mut prepared =
+        prepare(server, wish, seed.as_ref(), held.as_ref()).context("prepare the installation")?;
+    // The installation reads them itself, after it has decided what may still be believed.
+    drop((seed, held));
+    let mut run = |server: &mut Server, prepared: &Prepared| {
+        let job = Job {
+            manifest_bytes: &wish.manifest_bytes,
+            manifest: &wish.manifest,
+            index_bytes: &prepared.index,
+            evidence: &evidence,
+            resume: false,
+            ways: prepared.ways(),
+        };
+        let local_cmdline = local_cmdline(&wish.manifest.kernel.cmdline, wish.manifest.kernel.object.id);
+        let update = Update { slot, running: None, job, local_cmdline: &local_cmdline };
+        let mut meter = Meter::default();
+        let mut context = Context {
+            source: server,
+            cold: &|| sys::block::drop_cache(disk.file()),
+            progress: &mut |news| meter.tell(&news),
+        };
+        update.run(disk, record, &mut context)
     };
-    let local_cmdline = local_cmdline(&wish.manifest.kernel.cmdline, wish.manifest.kernel.object.id);
-    let update = Update { slot, running: None, job, local_cmdline: &local_cmdline };
-    let mut meter = Meter::default();
-    let mut context = Context {
-        source: server,
-        cold: &|| sys::block::drop_cache(disk.file()),
-        progress: &mut |news| meter.tell(&news),
-    };
-    let stats = update.run(disk, record, &mut context)?;
-    Ok((stats, index_bytes.len() as u64))
+    let mut result = run(server, &prepared);
+    if let Err(UpdateError::Install { source, .. }) = &result
+        && source.blames_source()
+        && prepared.add_stream(server)
+    {
+        say!("install: {}; taking the whole stream for the rest", chain(source));
+        result = run(server, &prepared);
+    }
+    let stats = result?;
+    Ok((stats, prepared.fetched))
 }
 
 /// The command line for the local boot loader. A long one goes without the kernel's id, which is then told by its release.

@@ -10,7 +10,7 @@ use image_format::proof::ProofError;
 use image_format::slot_layout::LayoutError;
 use image_format::verity::VerityError;
 
-use super::source::SourceError;
+use super::source::{Refused, SourceError};
 use super::ways::Way;
 
 /// A part of a slot.
@@ -161,6 +161,20 @@ pub enum InstallError {
 }
 
 impl InstallError {
+    /// Whether what the source gave or refused is to blame, and not the disk or the connection: another way may still lead there.
+    pub fn blames_source(&self) -> bool {
+        match self {
+            Self::Source { source, .. } => source.is::<Refused>(),
+            Self::Order { .. }
+            | Self::Stored { .. }
+            | Self::Decode { .. }
+            | Self::Plain { .. }
+            | Self::Segment { .. }
+            | Self::NoWay { .. } => true,
+            _ => false,
+        }
+    }
+
     pub(super) fn io(place: Place, offset: u64) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { place, offset, source }
     }

@@ -6,7 +6,6 @@ use image_format::patch::PatchError;
 use super::error::InstallError;
 use super::missing::Missing;
 use super::segments::{self, Road};
-use super::source::Refused;
 use super::ways::{Choice, Table, Way, Ways, choose};
 use super::{Context, InstallStats, News, Seed, Task, chunks};
 
@@ -117,12 +116,9 @@ impl<'a> Open<'a> {
             None => chunks::fetch(task, wanted, missing, self.has_other(), context, stats),
         };
         match result {
-            // What came in disorder is an answer, too.
-            Err(error) if way != Way::Chunks || self.has_other() => match error {
-                InstallError::Source { ref source, .. } if source.is::<Refused>() => Ok(Some(error)),
-                InstallError::Order { .. } => Ok(Some(error)),
-                error => Err(error),
-            },
+            Err(error) if error.blames_source() && (way != Way::Chunks || self.has_other()) => {
+                Ok(Some(error))
+            }
             result => result,
         }
     }
