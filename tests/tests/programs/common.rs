@@ -1,7 +1,9 @@
 //! What the tests of the built programs share: a place of their own, copies of the fixture, a server.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use bascule_tests::fixture::{self, Stage};
@@ -85,4 +87,13 @@ pub(crate) fn assert_says(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "expected {word:?} in:\n{text}");
     }
+}
+
+/// Runs another program, which must be there and succeed.
+#[track_caller]
+pub(crate) fn tool(program: &str, args: &[&OsStr]) {
+    let output = Command::new(program).args(args).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {args:?}: {}\n{errors}", output.status);
 }

@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod boot_script;
+mod casync;
 mod common;
 mod damage;
 mod enrolment;
+mod export;
 mod foreign_keys;
 mod full_disk;
 mod hostile;
