@@ -23,6 +23,7 @@ mod import;
 mod keys;
 mod node;
 mod pending;
+mod period;
 mod plain;
 mod proposal;
 mod publish;

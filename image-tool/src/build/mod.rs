@@ -109,6 +109,8 @@ pub(crate) fn build(request: &BuildRequest, ui: &Ui) -> anyhow::Result<Built> {
         fsutil::read_limited(&request.root_json, ROOT_JSON_MAX).context("read the trusted root")?;
     let mode = Mode::choose(request.mode)?;
     let store = Store::open(&request.store).context("open the local store")?;
+    // What earlier images have stays until this one's manifest is written.
+    let _lease = store.lease().context("begin to build")?;
     let earlier = Earlier::load(&request.builds, &store)?;
     let (name, counter) = name(request, &earlier)?;
     let compared = request.compare.as_deref().map(|other| earlier.find(other)).transpose()?;

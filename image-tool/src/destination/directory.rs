@@ -7,7 +7,7 @@ use fleet_protocol::publish::RoleFile;
 use fleet_protocol::{Names, Stored};
 use image_format::ObjectId;
 use image_format::repository::{Repository, Upload, load_view};
-use image_format::store::Store;
+use image_format::store::{Lease, Store};
 
 use super::{CONFLICT_ADVICE, Destination, NotCommitted};
 use crate::clock;
@@ -18,6 +18,8 @@ use crate::source::Source;
 pub(crate) struct Directory {
     name: String,
     store: Store,
+    /// What is found there stays until all of it is published.
+    _lease: Lease,
 }
 
 impl Directory {
@@ -25,7 +27,8 @@ impl Directory {
     pub(crate) fn open(dir: &Path) -> anyhow::Result<Self> {
         let name = dir.display().to_string();
         let store = Store::create(dir).with_context(|| format!("open store {name}"))?;
-        Ok(Self { name, store })
+        let lease = store.lease().with_context(|| format!("begin to publish to {name}"))?;
+        Ok(Self { name, store, _lease: lease })
     }
 }
 
@@ -51,13 +54,8 @@ impl Destination for Directory {
     }
 
     fn missing(&self, ids: &[ObjectId]) -> anyhow::Result<Vec<ObjectId>> {
-        let mut missing = Vec::new();
-        for id in ids {
-            if !self.store.contains(*id).with_context(|| format!("look for objects in {}", self.name))? {
-                missing.push(*id);
-            }
-        }
-        Ok(missing)
+        let missing = self.store.missing(ids.iter().copied());
+        missing.with_context(|| format!("look for objects in {}", self.name))
     }
 
     fn put(&self, objects: &[(ObjectId, Vec<u8>)]) -> anyhow::Result<Stored> {

@@ -1,6 +1,7 @@
 //! Objects from an admin: what is missing, and packs of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::{Json, Router};
@@ -17,6 +18,9 @@ use crate::http::route::{post, put};
 
 /// Largest question about missing objects, in bytes: the ids with their quotes and commas, and white space.
 const MISSING_BODY_MAX: u64 = MISSING_MAX as u64 * 80;
+
+/// How long everything stays that somebody who publishes over the network relies on, since he was last heard of.
+const LEASE: Duration = Duration::from_secs(15 * 60);
 
 /// Questions about objects, and packs.
 pub(super) fn router() -> Router<Arc<App>> {
@@ -40,14 +44,9 @@ async fn missing(
         )));
     }
     app.blocking(move |app| {
-        let mut missing = Vec::new();
-        for id in question.ids {
-            match app.content.store().contains(id) {
-                Ok(true) => {}
-                Ok(false) | Err(StoreError::NotAFile { .. }) => missing.push(id),
-                Err(error) => return Err(Error::internal(error)),
-            }
-        }
+        // Who is told that something is there relies on it.
+        app.content.store().lease_remote(LEASE).map_err(store_error)?;
+        let missing = app.content.store().missing(question.ids).map_err(store_error)?;
         Ok(Json(MissingAnswer { missing }))
     })
     .await
@@ -72,6 +71,7 @@ async fn pack(
 
 /// All objects of a pack or none. Blocks.
 fn store(app: &App, reader: BodyReader) -> Result<Stored, Error> {
+    app.content.store().lease_remote(LEASE).map_err(store_error)?;
     let mut pack = Pack::new(reader);
     let mut batch = app.content.store().batch().map_err(store_error)?;
     while let Some((id, bytes)) = pack.next_object().map_err(pack_error)? {

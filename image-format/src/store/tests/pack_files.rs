@@ -167,7 +167,8 @@ fn hostile_packs_are_named_and_hold_nothing() {
     let twice = [&good[30..74], &good[30..74]].concat();
     let other_name = (PackId::of_file_name(&format!("{}.pack", "00".repeat(32))).unwrap(), good.clone());
     type Expected = fn(&PackError) -> bool;
-    let cases: Vec<(&str, (PackId, Vec<u8>), Expected)> = vec![
+    type Case<'a> = (&'a str, (PackId, Vec<u8>), Expected);
+    let cases: Vec<Case<'_>> = vec![
         ("empty", changed(Vec::clear), |e| matches!(e, PackError::Footer)),
         ("short", changed(|b| b.truncate(51)), |e| matches!(e, PackError::Footer)),
         ("cut", changed(|b| b.truncate(b.len() - 1)), |e| matches!(e, PackError::Footer)),

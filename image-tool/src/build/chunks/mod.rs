@@ -4,6 +4,7 @@ mod pipeline;
 mod segment;
 mod work;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
@@ -110,15 +111,18 @@ fn store_on(threads: usize, file: &File, size: u64, chunking: Chunking<'_, '_>) 
     Ok(Chunks { index, entries, reused })
 }
 
-/// Chunks of `indexes` whose objects are in `store`.
+/// Chunks of `indexes` whose objects are in `store`, and stay there for as long as a lease lasts.
 pub(crate) fn known(store: &Store, indexes: &[Index]) -> anyhow::Result<Known> {
     let mut known = Known::new();
-    for index in indexes {
-        for entry in index.objects() {
-            if !known.contains_key(&entry.chunk) && store.contains(entry.object)? {
-                known.insert(entry.chunk, (entry.object, entry.stored_len));
-            }
-        }
+    let mut chunks = HashMap::new();
+    for entry in indexes.iter().flat_map(Index::objects) {
+        known.entry(entry.chunk).or_insert_with(|| {
+            chunks.insert(entry.object, entry.chunk);
+            (entry.object, entry.stored_len)
+        });
+    }
+    for absent in store.missing(chunks.keys().copied())? {
+        chunks.get(&absent).map(|chunk| known.remove(chunk));
     }
     Ok(known)
 }
