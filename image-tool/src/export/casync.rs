@@ -6,22 +6,23 @@
 //! New chunks are written to a temporary directory; when all are there and durable they move into the store, the index last. Many
 //! exports may share a store. A chunk that it has already stays if it is right, and is replaced if not.
 
+mod incoming;
+
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use image_format::ChunkId;
-use image_format::index::{CHUNK_MAX, Entry, Index};
+use image_format::index::{CHUNK_MAX, Index};
 
+use self::incoming::{Incoming, sync_all};
 use super::{Artifact, Exists, Output, output};
-use crate::casync::castr::create_or_open;
 use crate::casync::index::Sizes;
-use crate::casync::{Castr, CasyncChunk, CasyncId, CasyncIndex, Hash, cacnk};
-use crate::fsutil::{PUBLIC, parent};
-use crate::plain::{self, Chunk};
+use crate::casync::{CasyncChunk, CasyncId, CasyncIndex, Hash, cacnk};
+use crate::fsutil::parent;
+use crate::plain;
 
 /// The store's name: where casync looks for it beside the index.
 const CASTR: &str = "default.castr";
@@ -73,7 +74,7 @@ pub(crate) fn casync(artifact: &Artifact<'_>, to: &Caibx, exists: Exists) -> any
 fn write(artifact: &Artifact<'_>, to: &Caibx, exists: Exists, dir: &Path) -> anyhow::Result<Written> {
     output::check(&to.path, exists)?;
     let opened = File::open(dir).with_context(|| format!("open {}", dir.display()))?;
-    let incoming = Incoming::begin(&opened, dir, to)?;
+    let incoming = Incoming::begin(&opened, dir, &to.castr)?;
     let (chunks, new) = cut(artifact, &incoming)?;
     let index = CasyncIndex::new(HASH, SIZES, chunks)?;
     let output = Output::create(&to.path, exists)?;
@@ -148,72 +149,6 @@ fn push_zeros(
         left -= len;
     }
     Ok(())
-}
-
-/// New chunks on their way into the store.
-struct Incoming {
-    temporary: tempfile::TempDir,
-    /// What the store has already.
-    present: Option<Castr>,
-}
-
-impl Incoming {
-    fn begin(opened: &File, dir: &Path, to: &Caibx) -> anyhow::Result<Self> {
-        let name = || dir.display().to_string();
-        let present = match fs::symlink_metadata(&to.castr) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            // This refuses a link, which would lead the chunks to a place that nobody named.
-            _ => Some(Castr::at(create_or_open(opened, CASTR).with_context(name)?, &to.castr)),
-        };
-        let temporary = tempfile::Builder::new().prefix(".tmp-").tempdir_in(dir);
-        let temporary = temporary.with_context(|| format!("create a directory in {}", dir.display()))?;
-        Ok(Self { temporary, present })
-    }
-
-    /// Takes a chunk of ours; gives its name, and its stored length if it is new.
-    fn take(&self, entry: &Entry, chunk: &Chunk) -> anyhow::Result<(CasyncId, Option<u64>)> {
-        if entry.stored_len < entry.plain_len {
-            return self.put(&chunk.plain, &chunk.stored);
-        }
-        let frame = cacnk::encode(&chunk.plain).context("compress a chunk")?;
-        self.put(&chunk.plain, &frame)
-    }
-
-    fn put(&self, plain: &[u8], frame: &[u8]) -> anyhow::Result<(CasyncId, Option<u64>)> {
-        let id = HASH.id(plain);
-        let chunk = CasyncChunk { id, len: plain.len() as u32 };
-        if self.present.as_ref().is_some_and(|present| present.chunk(&chunk, HASH).is_ok()) {
-            return Ok((id, None));
-        }
-        let path = self.temporary.path().join(id.file());
-        let file = OpenOptions::new().write(true).create_new(true).mode(PUBLIC).open(&path);
-        let written = file.and_then(|mut file| file.write_all(frame));
-        written.with_context(|| format!("write {}", path.display()))?;
-        Ok((id, Some(frame.len() as u64)))
-    }
-
-    /// Moves the chunks, durable already, to their names.
-    fn publish(self, opened: &File, new: &HashMap<CasyncId, u64>) -> anyhow::Result<()> {
-        let from = File::open(self.temporary.path()).context("open the temporary directory")?;
-        let castr = create_or_open(opened, CASTR)?;
-        let mut ids: Vec<&CasyncId> = new.keys().collect();
-        // One directory is open at a time: there may be tens of thousands.
-        ids.sort_by_key(|id| id.0);
-        for ids in ids.chunk_by(|a, b| a.dir() == b.dir()) {
-            let to = create_or_open(&castr, &ids[0].dir())?;
-            for id in ids {
-                let file = id.file();
-                let renamed = rustix::fs::renameat(&from, &file, &to, &file).map_err(io::Error::from);
-                renamed.with_context(|| format!("rename chunk {id} into {CASTR}"))?;
-            }
-        }
-        sync_all(opened)
-    }
-}
-
-/// One call for thousands of files and names.
-fn sync_all(dir: &File) -> anyhow::Result<()> {
-    rustix::fs::syncfs(dir).map_err(io::Error::from).context("make the chunks durable")
 }
 
 /// Makes a directory; says whether it is new.

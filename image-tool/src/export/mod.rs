@@ -12,7 +12,7 @@ mod zstd;
 use image_format::index::Index;
 use image_format::store::Store;
 
-pub(crate) use self::casync::{Caibx, Written, casync};
+pub(crate) use self::casync::{Caibx, casync};
 pub(crate) use self::output::{Exists, Output};
 pub(crate) use self::raw::raw;
 pub(crate) use self::tar::tar;

@@ -11,6 +11,7 @@ use image_format::index::Entry;
 use image_format::{ChunkId, ObjectId, codec};
 use proptest::prelude::*;
 
+use super::casync::Written;
 use super::*;
 use crate::build::contents::Contents;
 use crate::build::erofs;
@@ -186,6 +187,22 @@ fn casync_chunks_come_back_and_are_shared() {
         fs::read_dir(place.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["default.castr", "image.caibx", "other.caibx"]);
+}
+
+/// What a killed export left goes with the next one; what a running one has stays.
+#[test]
+fn remains_are_swept() {
+    let place = Place::with(&mixed());
+    let [dead, alive] = ["out/.tmp-export-dead", "out/.tmp-export-alive"].map(|name| place.path(name));
+    fs::create_dir_all(dead.join("x")).unwrap();
+    fs::create_dir(&alive).unwrap();
+    let lock = fs::File::open(&alive).unwrap();
+    lock.lock().unwrap();
+    place.casync("out", Exists::Refuse).unwrap();
+    assert!(!dead.exists() && alive.exists());
+    drop(lock);
+    place.casync("out", Exists::Replace).unwrap();
+    assert!(!alive.exists());
 }
 
 /// All files of a store.

@@ -34,6 +34,7 @@ pub(crate) fn import(
     progress: &Progress,
 ) -> anyhow::Result<Imported> {
     ensure!(from.size() > 0, "the index describes an empty file, which is no artifact");
+    let _lease = store.lease().context("begin to import")?;
     let mut batch = store.batch().context("begin a batch of objects")?;
     let index = fetch::stream(castr, from, |reader| cut::cut(reader, &mut batch, progress))?;
     let (expected, found) = (from.size(), index.plain_size());

@@ -168,7 +168,7 @@ fn damage_and_foreign_things_are_refused_and_leave_nothing() {
     let good = fs::read(&chunk).unwrap();
     let damages: [(&str, &dyn Fn()); 4] = [
         ("flipped", &|| {
-            fs::write(&chunk, [&good[..good.len() - 1], &[!good[good.len() - 1]]].concat()).unwrap()
+            fs::write(&chunk, [&good[..good.len() - 1], &[!good[good.len() - 1]]].concat()).unwrap();
         }),
         ("cut", &|| fs::write(&chunk, &good[..good.len() / 2]).unwrap()),
         ("replaced", &|| {

@@ -92,8 +92,8 @@ pub(crate) fn assert_says(text: &str, words: &[&str]) {
 /// Runs another program, which must be there and succeed.
 #[track_caller]
 pub(crate) fn tool(program: &str, args: &[&OsStr]) {
-    let output = Command::new(program).args(args).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    let output =
+        Command::new(program).args(args).output().expect("every program of src/packages.rs is there");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {args:?}: {}\n{errors}", output.status);
 }

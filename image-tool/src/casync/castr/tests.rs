@@ -144,9 +144,9 @@ fn a_server_is_asked_again_when_it_is_busy_or_breaks_off() {
 
 #[test]
 fn a_server_may_have_the_plain_form() {
-    let good = got(vec![|stream| answer(stream, "404 Not Found", "Content-Length: 0\r\n", b""), |stream| {
-        answer(stream, "200 OK", "", &content())
-    }]);
+    let absent: fn(&mut TcpStream) = |stream| answer(stream, "404 Not Found", "Content-Length: 0\r\n", b"");
+    let plain: fn(&mut TcpStream) = |stream| answer(stream, "200 OK", "", &content());
+    let good = got(vec![absent, plain]);
     assert_eq!(good.unwrap(), content());
 }
 
