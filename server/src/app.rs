@@ -72,9 +72,12 @@ impl App {
         tokio::task::spawn_blocking(move || step(&app)).await.map_err(Error::internal)?
     }
 
-    /// Writes noted boot requests and looks for publications by others. Blocks.
+    /// Writes noted boot requests, looks for publications by others, and lets go of packs that others have collected. Blocks.
     pub fn tend(&self) {
         self.content.reload_if_changed();
+        if let Err(error) = self.content.store().look_again() {
+            tracing::error!(reason = %crate::http::error::Chain(&error), "cannot look for packs");
+        }
         let published = self.content.published();
         if let Err(error) = self.inventory.flush(|node| published.standing(node)) {
             tracing::error!(reason = %crate::http::error::Chain(&error), "boot requests are not recorded");

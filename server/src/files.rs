@@ -9,13 +9,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use image_format::store::ObjectExtent;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
-
-use crate::http::pieces::{PIECE, Source};
 
 /// The data directory, opened once.
 #[derive(Debug, Clone)]
@@ -103,36 +99,6 @@ fn absent<T>(errno: Errno) -> io::Result<Option<T>> {
     }
 }
 
-/// A file, or an object, as a [`Source`], from its start.
-#[derive(Debug)]
-pub struct FilePieces {
-    extent: ObjectExtent,
-    position: u64,
-}
-
-impl From<Opened> for FilePieces {
-    fn from(opened: Opened) -> Self {
-        ObjectExtent { file: Arc::new(opened.file), offset: 0, len: opened.size }.into()
-    }
-}
-
-impl From<ObjectExtent> for FilePieces {
-    fn from(extent: ObjectExtent) -> Self {
-        Self { extent, position: 0 }
-    }
-}
-
-impl Source for FilePieces {
-    fn read(&mut self) -> io::Result<Bytes> {
-        let left = self.extent.len.saturating_sub(self.position);
-        let mut buffer = BytesMut::zeroed(PIECE.min(usize::try_from(left).unwrap_or(PIECE)));
-        let length = self.extent.read_at(&mut buffer, self.position)?;
-        buffer.truncate(length);
-        self.position += length as u64;
-        Ok(buffer.freeze())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
@@ -153,7 +119,7 @@ mod tests {
         let files = Files::below(root).unwrap();
         let opened = files.open("a/file").unwrap().unwrap();
         assert_eq!(opened.size, 7);
-        assert_eq!(FilePieces::from(opened).read().unwrap(), "content");
+        assert_eq!(std::io::read_to_string(opened.file).unwrap(), "content");
         assert_eq!(files.size("a/file").unwrap(), Some(7));
         let long = format!("a/{}", "x".repeat(300));
         for path in [

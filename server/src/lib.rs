@@ -29,6 +29,7 @@ pub mod clock;
 pub mod commands;
 pub mod content;
 pub mod delivery;
+pub mod extents;
 pub mod files;
 pub mod fleet;
 pub mod health;

@@ -24,7 +24,8 @@ use crate::fleet::kv::KvError;
 use crate::fleet::sqlite::Sqlite;
 use crate::metrics::Metrics;
 use crate::net::descriptors::make_room;
-use crate::net::listener::{Listener, Site};
+use crate::net::listener::{Listener, Site, Swift};
+use crate::net::workers::Workers;
 use crate::online::{self, KeyDir, KeyDirError, Online};
 use crate::settings::Settings;
 use crate::token::{TokenError, TokenFile};
@@ -56,6 +57,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The threads of the delivery listener.
+    #[error("start the threads of the delivery listener")]
+    Workers(#[source] io::Error),
     /// The store.
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -115,12 +119,15 @@ impl Server {
         let app = App::new(opened.content, opened.inventory, metrics.clone(), opened.token, urls, online);
         tracing::info!(%delivery, %admin, "listening");
 
-        let delivery_site = Site { name: "delivery", routes: delivery::router(app.clone()) };
-        let admin_site = Site { name: "admin", routes: admin::router(app.clone()) };
+        // Uploads and questions of admins share no thread with the delivery.
+        let workers = Workers::start().map_err(StartError::Workers)?;
+        let swift = delivery::swift(app.clone());
+        let delivery_site = Site { name: "delivery", routes: delivery::router(app.clone()), swift };
+        let admin_site = Site { name: "admin", routes: admin::router(app.clone()), swift: Swift::NONE };
         let (stop, stopped) = watch::channel(false);
         let tasks = vec![
-            tokio::spawn(delivery_listener.serve(delivery_site, stopped.clone())),
-            tokio::spawn(admin_listener.serve(admin_site, stopped.clone())),
+            tokio::spawn(delivery_listener.serve(delivery_site, Some(workers), stopped.clone())),
+            tokio::spawn(admin_listener.serve(admin_site, None, stopped.clone())),
             tokio::spawn(tend(app.clone(), stopped.clone())),
             tokio::spawn(online::run(app.clone(), stopped)),
         ];

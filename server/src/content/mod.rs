@@ -1,9 +1,9 @@
-//! What is published: the store, the view of its signed metadata, and the cache of indexes.
+//! What is published: the store, the view of its signed metadata, and the cache of what batches ask for.
 //!
 //! The view is loaded at the start, after a commit, and when somebody else changed the store directory; requests share one
 //! `Arc` of it and touch no disk for a decision.
 
-pub mod indexes;
+pub mod lists;
 pub mod published;
 
 use std::io;
@@ -15,7 +15,7 @@ use image_format::repository::{CommitError, Committed, Repository, Upload, load_
 use image_format::store::{Store, StoreError};
 use signing::UnixTime;
 
-use self::indexes::Indexes;
+use self::lists::Lists;
 use self::published::{Published, Stamp};
 use crate::files::Files;
 use crate::http::error::Chain;
@@ -25,7 +25,7 @@ use crate::http::error::Chain;
 pub struct Content {
     store: Store,
     files: Files,
-    indexes: Indexes,
+    lists: Lists,
     published: RwLock<Arc<Published>>,
     objects: AtomicU64,
     commit: std::sync::Mutex<()>,
@@ -53,7 +53,7 @@ impl Content {
         let content = Self {
             files: Files::below(data)?,
             store,
-            indexes: Indexes::default(),
+            lists: Lists::default(),
             published: RwLock::default(),
             objects: AtomicU64::new(0),
             commit: std::sync::Mutex::default(),
@@ -72,9 +72,9 @@ impl Content {
         &self.files
     }
 
-    /// Indexes of published images.
-    pub fn indexes(&self) -> &Indexes {
-        &self.indexes
+    /// Indexes and segment tables of published images.
+    pub fn lists(&self) -> &Lists {
+        &self.lists
     }
 
     /// Objects in the store; counted at the last reload, and with every upload.
@@ -107,7 +107,7 @@ impl Content {
             (None, None) => tracing::info!("nothing is published yet"),
         }
         self.objects.store(self.store.list().filter(Result::is_ok).count() as u64, Ordering::Relaxed);
-        let published = Arc::new(Published { view, problem, stamp });
+        let published = Arc::new(Published::new(view, problem, stamp));
         *self.published.write().unwrap_or_else(PoisonError::into_inner) = published;
     }
 

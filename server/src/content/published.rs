@@ -1,6 +1,6 @@
 //! One loaded state of what is published.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use image_format::store::Store;
 use image_format::{Group, ImageName, NodeId, ObjectId};
 use signing::UnixTime;
 
+use super::lists::ListKind;
 use crate::fleet::inventory::Standing;
 
 /// What is published, or why it cannot be loaded.
@@ -20,6 +21,8 @@ pub struct Published {
     pub problem: Option<String>,
     /// What the timestamp file looked like.
     pub(super) stamp: Stamp,
+    /// Indexes and segment tables of published images.
+    lists: HashMap<ObjectId, ListKind>,
 }
 
 /// What a look at `timestamp.json` sees. It is replaced by rename and last, so any publication changes it.
@@ -34,6 +37,16 @@ impl Stamp {
 }
 
 impl Published {
+    pub(super) fn new(view: Option<Arc<View>>, problem: Option<String>, stamp: Stamp) -> Self {
+        let images = view.iter().flat_map(|view| view.images.values());
+        let indexes = images.map(|(_, image)| (image.root.index.id, ListKind::Index));
+        let patches = view.iter().flat_map(|view| view.patches.values());
+        let tables = patches.flat_map(|patches| patches.tables());
+        let tables = tables.map(|(table, _)| (table.id, ListKind::SegmentTable));
+        let lists = indexes.chain(tables).collect();
+        Self { view, problem, stamp, lists }
+    }
+
     /// What decisions are made from.
     ///
     /// # Errors
@@ -61,12 +74,10 @@ impl Published {
         })
     }
 
-    /// Whether `id` is the index of a published image. Only those are read as an index: else anybody could have us parse
-    /// any object as one, again and again.
-    pub fn is_index(&self, id: &ObjectId) -> bool {
-        self.view
-            .as_ref()
-            .is_some_and(|view| view.images.values().any(|(_, image)| image.root.index.id == *id))
+    /// What kind of list `id` is, if it is one of a published image. Only those are read as a list: else anybody could have us
+    /// parse any object as one, again and again.
+    pub fn list_kind(&self, id: &ObjectId) -> Option<ListKind> {
+        self.lists.get(id).copied()
     }
 
     /// Group and pinned image of a node, now; `enrolled` is the group of its enrolment.

@@ -1,10 +1,9 @@
-//! Many objects of one index in one answer: the stored bytes of the entries asked for, one behind the other.
+//! Many objects of one list in one answer: the stored bytes of the index entries or segments asked for, one behind the other.
 //!
-//! Sizes come from the index, and every object's presence and length are checked before the first byte. A disk that fails
-//! later breaks the connection.
+//! Sizes come from the list, and every object's presence and length are checked before the first byte. A disk that fails
+//! later breaks the connection. Objects in packs are found in memory and stay open; those with files of their own are opened one
+//! at a time when it is their turn.
 
-use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,108 +11,106 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
-use image_format::ObjectId;
-use image_format::store::{Store, StoreError};
+use image_format::store::StoreError;
 
 use super::path::Batch;
 use super::ranges::{BATCH_BYTES_MAX, parse};
 use crate::app::App;
-use crate::files::FilePieces;
-use crate::http::pieces::{PIECE, Pieces, Source};
+use crate::content::lists::Listed;
+use crate::extents::{Extents, Parts};
+use crate::http::pieces::Pieces;
 use crate::http::route::get;
 use crate::http::{Error, Named};
 
-/// `/batch/INDEX/RANGES`.
+/// `/batch/LIST/RANGES`.
 pub(super) fn router() -> Router<Arc<App>> {
     // One parameter: a batch of no ranges is malformed, not unknown.
     Router::new().route("/batch/{*batch}", get("batch", batch))
 }
 
-async fn batch(
-    State(app): State<Arc<App>>,
-    Named(Batch { index, ranges }): Named<Batch>,
-) -> Result<Response, Error> {
-    if !app.content.published().is_index(&index) {
-        return Err(Error::NotFound("not the index of a published image".into()));
-    }
-    let objects = app.blocking(move |app| select(app, index, &ranges)).await?;
-    let length = objects.iter().map(|(_, length)| u64::from(*length)).sum();
-    let source = Objects { store: app.content.store().clone(), rest: objects.into(), current: None };
+async fn batch(State(app): State<Arc<App>>, Named(batch): Named<Batch>) -> Result<Response, Error> {
+    let kind = app.content.published().list_kind(&batch.list);
+    let kind = kind.ok_or_else(|| Error::NotFound("not a list of a published image".into()))?;
+    let parts = match app.content.lists().peek(batch.list) {
+        Some(list) => {
+            let wanted = select(&list, &batch.ranges)?;
+            match known(&app, &wanted) {
+                Some(parts) => parts,
+                None => app.blocking(move |app| look_for(app, wanted)).await?,
+            }
+        }
+        None => {
+            let work = move |app: &App| {
+                let list = app.content.lists().get(app.content.store(), batch.list, kind);
+                look_for(app, select(&list.map_err(Error::internal)?, &batch.ranges)?)
+            };
+            app.blocking(work).await?
+        }
+    };
+    let length = parts.length();
+    let body = Body::new(Pieces::new(Extents::of(parts, app.content.store().clone()), length));
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream"),
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
         (header::ACCEPT_RANGES, "none"),
     ];
-    Ok((headers, Body::new(Pieces::new(source, length))).into_response())
+    Ok((headers, body).into_response())
 }
 
-/// The objects behind the ranges, in order, all of them there in their right length.
-fn select(app: &App, id: ObjectId, ranges: &str) -> Result<Vec<(ObjectId, u32)>, Error> {
-    let index = app.content.indexes().get(app.content.store(), id).map_err(Error::internal)?;
-    let entries = index.entries();
-    let count = u32::try_from(entries.len()).map_err(Error::internal)?;
+/// The objects behind the ranges, in order, without those that are not stored.
+fn select(list: &[Listed], ranges: &str) -> Result<Vec<Listed>, Error> {
+    let count = u32::try_from(list.len()).map_err(Error::internal)?;
     let ranges = parse(ranges, count).map_err(|error| Error::BadRequest(error.to_string()))?;
     let mut total = 0;
     let mut objects = Vec::new();
-    for entry in ranges.into_iter().flatten().filter_map(|number| entries.get(number as usize)) {
-        total += u64::from(entry.stored_len);
+    for listed in ranges.into_iter().flatten().filter_map(|number| list.get(number as usize)) {
+        total += u64::from(listed.length);
         if total > BATCH_BYTES_MAX {
             return Err(Error::BadRequest(format!("more than {BATCH_BYTES_MAX} bytes in one batch")));
         }
-        if !entry.is_zero() {
-            objects.push((entry.object, entry.stored_len));
-        }
-    }
-    for (object, expected) in &objects {
-        let size = match app.content.store().size(*object) {
-            Err(StoreError::NotAFile { .. }) => None,
-            size => size.map_err(Error::internal)?,
-        };
-        match size {
-            None => return Err(Error::NotFound(format!("object {object} of this batch"))),
-            Some(found) if found != u64::from(*expected) => {
-                return Err(Error::internal(format!(
-                    "object {object}: expected {expected} bytes, found {found}"
-                )));
-            }
-            Some(_) => {}
+        if listed.length > 0 {
+            objects.push(*listed);
         }
     }
     Ok(objects)
 }
 
-/// Reads objects one behind the other.
-struct Objects {
-    store: Store,
-    rest: VecDeque<(ObjectId, u32)>,
-    current: Option<(FilePieces, u64)>,
+/// The objects, if all of them are known to lie in packs, in their right lengths.
+fn known(app: &App, wanted: &[Listed]) -> Option<Parts> {
+    let mut parts = Parts::default();
+    for listed in wanted {
+        let extent = app.content.store().peek(listed.object)?;
+        if extent.len != u64::from(listed.length) {
+            return None;
+        }
+        parts.open(extent);
+    }
+    Some(parts)
 }
 
-impl Source for Objects {
-    /// Small objects are put together into one piece: one blocking call for many.
-    fn read(&mut self) -> io::Result<Bytes> {
-        let mut piece = BytesMut::new();
-        while piece.len() < PIECE {
-            let Some((file, left)) = &mut self.current else {
-                let Some((id, length)) = self.rest.pop_front() else { break };
-                let opened = self.store.open_object(id).map_err(io::Error::other)?;
-                let opened = opened.filter(|object| object.len == u64::from(length));
-                let changed =
-                    || io::Error::new(io::ErrorKind::UnexpectedEof, format!("object {id} has changed"));
-                self.current = Some((opened.ok_or_else(changed)?.into(), u64::from(length)));
-                continue;
-            };
-            let read = file.read()?;
-            if read.is_empty() {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "an object has become shorter"));
-            }
-            *left -= (read.len() as u64).min(*left);
-            piece.extend_from_slice(&read);
-            if *left == 0 {
-                self.current = None;
-            }
+/// The same with everything that is in the store. Blocks.
+fn look_for(app: &App, wanted: Vec<Listed>) -> Result<Parts, Error> {
+    let store = app.content.store();
+    let mut parts = Parts::default();
+    for Listed { object, length } in wanted {
+        let expected = u64::from(length);
+        if let Some(extent) = store.peek(object).filter(|extent| extent.len == expected) {
+            parts.open(extent);
+            continue;
         }
-        Ok(piece.freeze())
+        let size = match store.size(object) {
+            Err(StoreError::NotAFile { .. }) => None,
+            size => size.map_err(Error::internal)?,
+        };
+        match size {
+            None => return Err(Error::NotFound(format!("object {object} of this batch"))),
+            Some(found) if found != expected => {
+                return Err(Error::internal(format!(
+                    "object {object}: expected {expected} bytes, found {found}"
+                )));
+            }
+            Some(_) => parts.named(object, expected),
+        }
     }
+    Ok(parts)
 }

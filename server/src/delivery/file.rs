@@ -2,6 +2,7 @@
 //!
 //! Everything but `timestamp.json` is immutable under its name, so the name is its ETag and caches keep it for ever.
 
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use axum::Router;
@@ -16,18 +17,22 @@ use image_format::store::{ObjectExtent, Store, StoreError};
 
 use super::path::{MetadataName, TargetName};
 use crate::app::App;
-use crate::files::{FilePieces, Opened};
-use crate::http::pieces::{Pieces, Source};
-use crate::http::route::get;
+use crate::extents::Extents;
+use crate::files::Opened;
+use crate::http::pieces::Pieces;
+use crate::http::route::{Word, get};
 use crate::http::{Error, Named};
 
+/// What the paths of objects begin with.
+const OBJECTS: &str = "/objects/";
+const OCTETS: &str = "application/octet-stream";
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// Objects, metadata, targets.
 pub(super) fn router() -> Router<Arc<App>> {
     Router::new()
-        .route("/objects/{id}", get("object", object))
+        .route("/objects/{id}", get(Word::OBJECT.text(), object))
         .route("/metadata/{name}", get("metadata", metadata))
         .route("/targets/{*name}", get("target", target))
 }
@@ -37,9 +42,21 @@ async fn object(
     Named(id): Named<ObjectId>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let object = app.blocking(move |app| open_object(app.content.store(), id)).await?;
+    let object = match app.content.store().peek(id) {
+        Some(known) => Some(known),
+        None => app.blocking(move |app| open_object(app.content.store(), id)).await?,
+    };
     let object = object.ok_or_else(|| Error::NotFound("no such object".into()))?;
-    immutable(&headers, &id.to_string(), "application/octet-stream", object.len, object.into())
+    immutable(&headers, &id.to_string(), OCTETS, object.len, object.into())
+}
+
+/// The answer to a GET of `path` if that is an object whose place is known: the same as by the route.
+pub(super) fn known_object(app: &App, path: &str, headers: &HeaderMap) -> Option<Response> {
+    let id: ObjectId = path.strip_prefix(OBJECTS)?.parse().ok()?;
+    let object = app.content.store().peek(id)?;
+    let mut response = immutable(headers, &id.to_string(), OCTETS, object.len, object.into()).into_response();
+    response.extensions_mut().insert(Word::OBJECT);
+    Some(response)
 }
 
 /// Something else than a regular file in an object's place is "not there".
@@ -85,17 +102,11 @@ async fn open(app: &Arc<App>, path: String) -> Result<Option<Opened>, Error> {
     app.blocking(move |app| app.content.files().open(&path).map_err(Error::internal)).await
 }
 
-/// A timestamp is at most 16 KiB: one piece.
+/// A timestamp is at most 16 KiB.
 fn read_small(opened: Opened) -> Result<Bytes, Error> {
-    let size = opened.size;
-    let bytes =
-        if size == 0 { Bytes::new() } else { FilePieces::from(opened).read().map_err(Error::internal)? };
-    let whole = bytes.len() as u64 == size;
-    if whole {
-        Ok(bytes)
-    } else {
-        Err(Error::internal(format!("timestamp.json: read {} of {size} bytes", bytes.len())))
-    }
+    let mut bytes = vec![0; usize::try_from(opened.size).map_err(Error::internal)?];
+    opened.file.read_exact_at(&mut bytes, 0).map_err(Error::internal)?;
+    Ok(bytes.into())
 }
 
 fn immutable(
@@ -103,7 +114,7 @@ fn immutable(
     name: &str,
     content_type: &'static str,
     size: u64,
-    content: FilePieces,
+    content: Extents,
 ) -> Result<Response, Error> {
     let tag = tag_of(name)?;
     if matches(headers, &tag) {

@@ -17,11 +17,11 @@ pub struct MetadataName(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetName(pub String);
 
-/// Many stored objects of one index.
+/// Many stored objects of one list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// The index.
-    pub index: ObjectId,
+    /// The index or segment table.
+    pub list: ObjectId,
     /// The ranges; not parsed yet.
     pub ranges: String,
 }
@@ -34,9 +34,9 @@ impl Name for ObjectId {
 
 impl Name for Batch {
     fn parse(text: &str) -> Result<Self, Error> {
-        let (index, ranges) = text.split_once('/').ok_or_else(|| unknown("a batch is INDEX/RANGES"))?;
-        let index = index.parse().map_err(|_| unknown("an index is named by 64 lower-case hex digits"))?;
-        Ok(Self { index, ranges: ranges.to_owned() })
+        let (list, ranges) = text.split_once('/').ok_or_else(|| unknown("a batch is LIST/RANGES"))?;
+        let list = list.parse().map_err(|_| unknown("a list is named by 64 lower-case hex digits"))?;
+        Ok(Self { list, ranges: ranges.to_owned() })
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
         let hex = "0123456789abcdef".repeat(4);
         let id: ObjectId = hex.parse().unwrap();
         assert_eq!(ObjectId::parse(&hex).unwrap(), id);
-        let batch = Batch { index: id, ranges: "0-3,7".into() };
+        let batch = Batch { list: id, ranges: "0-3,7".into() };
         assert_eq!(Batch::parse(&format!("{hex}/0-3,7")).unwrap(), batch);
         for name in ["timestamp.json", "12.root.json"] {
             assert_eq!(MetadataName::parse(name).unwrap(), MetadataName(name.into()));

@@ -1,4 +1,4 @@
-//! The ranges of a batch: `a-b` or `a`, comma separated, ascending, not overlapping; numbers of index entries.
+//! The ranges of a batch: `a-b` or `a`, comma separated, ascending, not overlapping; numbers of index entries or segments.
 
 use std::ops::RangeInclusive;
 
@@ -16,12 +16,12 @@ pub enum RangesError {
     /// Out of order, or overlapping.
     #[error("ranges must ascend without overlap; {0} does not")]
     Order(u32),
-    /// Beyond the index.
-    #[error("entry {entry} is beyond the index's {count} entries")]
+    /// Beyond the list.
+    #[error("entry {entry} is beyond the list's {count} entries")]
     Beyond {
         /// The entry.
         entry: u32,
-        /// Entries in the index.
+        /// Entries in the list.
         count: u32,
     },
     /// Beyond [`BATCH_ENTRIES_MAX`].
@@ -29,7 +29,7 @@ pub enum RangesError {
     TooMany,
 }
 
-/// Parses `text` against an index of `count` entries.
+/// Parses `text` against a list of `count` entries.
 ///
 /// # Errors
 /// [`RangesError`].

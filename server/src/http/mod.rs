@@ -1,6 +1,7 @@
 //! What delivery and admin share: routes with their words, path and body extractors, errors as answers, the line in the log.
 
 pub mod answer;
+pub mod buffer;
 pub mod error;
 pub mod lend;
 pub mod name;

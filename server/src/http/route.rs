@@ -18,6 +18,14 @@ impl Word {
     /// Of a request that reached no route.
     pub const NONE: Self = Self("none");
 
+    /// Of a request for an object.
+    pub const OBJECT: Self = Self("object");
+
+    /// The word.
+    pub const fn text(self) -> &'static str {
+        self.0
+    }
+
     /// The word that an answer carries.
     pub fn of(response: &Response) -> &'static str {
         response.extensions().get().unwrap_or(&Self::NONE).0

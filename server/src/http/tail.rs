@@ -1,5 +1,6 @@
 //! The end of an answer: when its body is written or dropped, the line in the log, the metrics and the phase follow.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,11 +8,14 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use hyper::body::{Frame, SizeHint};
 
 use crate::metrics::Metrics;
 use crate::net::phase::Phase;
+
+/// Longest part of a path in the log, in characters.
+const LOGGED_PATH_MAX: usize = 200;
 
 /// What is known about a request when its answer begins.
 #[derive(Debug)]
@@ -22,8 +26,8 @@ pub struct Record {
     pub route: &'static str,
     /// The method.
     pub method: Method,
-    /// The path, cut.
-    pub path: String,
+    /// What was asked for.
+    pub uri: Uri,
     /// Status of the answer.
     pub status: StatusCode,
     /// Who asked.
@@ -32,6 +36,16 @@ pub struct Record {
     pub start: Instant,
     /// Why it is a refusal.
     pub reason: Option<String>,
+}
+
+/// A path as the log has it; nothing is done for a line that is not written.
+struct Cut<'p>(&'p str);
+
+impl fmt::Display for Cut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = self.0.char_indices().nth(LOGGED_PATH_MAX).map_or(self.0.len(), |(end, _)| end);
+        f.write_str(&self.0[..end])
+    }
 }
 
 /// A body that reports its end.
@@ -85,8 +99,9 @@ impl HttpBody for Tail {
 impl Drop for Tail {
     fn drop(&mut self) {
         self.phase.idle();
-        let Record { listener, route, method, path, status, peer, start, reason } = &self.record;
+        let Record { listener, route, method, uri, status, peer, start, reason } = &self.record;
         self.metrics.answered(listener, route, status.as_u16(), self.sent);
+        let path = Cut(uri.path());
         let whole = *method == Method::HEAD || self.promised.is_none_or(|promised| promised == self.sent);
         let (ms, status, bytes) = (start.elapsed().as_millis() as u64, status.as_u16(), self.sent);
         if let Some(failure) = &self.failure {

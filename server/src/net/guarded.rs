@@ -41,6 +41,14 @@ impl<S> Guarded<S> {
         let stall = Stall { limit: write_stall, blocked: Duration::ZERO, since: None, taken: 0, alarm };
         Self { stream, phase, stall }
     }
+
+    fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let judged = self.stall.judge(cx, written);
+        if judged.is_ready() {
+            self.phase.sent();
+        }
+        judged
+    }
 }
 
 impl Stall {
@@ -96,7 +104,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.stall.judge(cx, written)
+        self.wrote(cx, written)
     }
 
     fn poll_write_vectored(
@@ -105,7 +113,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.stall.judge(cx, written)
+        self.wrote(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{Request, Response};
+use axum::response::Response as AxumResponse;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -23,6 +24,7 @@ use super::guarded::Guarded;
 use super::limits::{BACKLOG, HEAD_MAX, HEADERS_MAX, Limits, SEND_BUFFER};
 use super::phase::Phase;
 use super::shed::Shed;
+use super::workers::Workers;
 use crate::http::Peer;
 use crate::http::answer::finish;
 use crate::http::error::{Chain, Refusal};
@@ -30,8 +32,8 @@ use crate::http::route::Word;
 use crate::http::tail::{Record, Tail};
 use crate::metrics::{Metrics, OpenConnection};
 
-/// Longest part of a path in the log, in bytes.
-const LOGGED_PATH_MAX: usize = 200;
+/// Bytes of an answer that are waiting to be written when no more are read: with it, a reader that takes nothing holds one piece.
+const UNWRITTEN_MAX: usize = 64 << 10;
 /// Pause after an accept that failed for lack of descriptors: the backlog waits, we do not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -42,6 +44,28 @@ pub struct Site {
     pub name: &'static str,
     /// What answers its requests.
     pub routes: Router,
+    /// Answers some of them without the way through the routes, exactly as those would.
+    pub swift: Swift,
+}
+
+/// See [`Site::swift`].
+#[derive(Clone)]
+pub struct Swift(Option<Arc<dyn Fn(&Request<Incoming>) -> Option<AxumResponse> + Send + Sync>>);
+
+impl std::fmt::Debug for Swift {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Swift({})", self.0.is_some())
+    }
+}
+
+impl Swift {
+    /// All requests go through the routes.
+    pub const NONE: Self = Self(None);
+
+    /// Those that `answer` answers do not.
+    pub fn new(answer: impl Fn(&Request<Incoming>) -> Option<AxumResponse> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(answer)))
+    }
 }
 
 /// A bound listener that does not accept yet.
@@ -76,8 +100,9 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Accepts until `stop` turns true, then lets running answers end, at most for [`Limits::drain`].
-    pub async fn serve(self, site: Site, mut stop: watch::Receiver<bool>) {
+    /// Accepts until `stop` turns true, then lets running answers end, at most for [`Limits::drain`]. Connections run on `workers`,
+    /// or beside the listener if there are none.
+    pub async fn serve(self, site: Site, workers: Option<Workers>, mut stop: watch::Receiver<bool>) {
         let shed = Shed::default();
         let mut connections = JoinSet::new();
         loop {
@@ -104,7 +129,10 @@ impl Listener {
                         site: site.clone(),
                         stop: stop.clone(),
                     };
-                    connections.spawn(connection.run(stream));
+                    match &workers {
+                        None => connections.spawn(connection.run(stream)),
+                        Some(workers) => connections.spawn_on(connection.moved(stream), workers.next()),
+                    };
                 }
                 Err(full) => {
                     self.metrics.rejected(site.name);
@@ -133,12 +161,21 @@ struct Connection {
 }
 
 impl Connection {
+    /// Runs on another runtime than the one that has accepted it, which then hears no more of it.
+    async fn moved(self, stream: TcpStream) {
+        let (listener, peer) = (self.site.name, self.peer);
+        match stream.into_std().and_then(TcpStream::from_std) {
+            Ok(stream) => self.run(stream).await,
+            Err(error) => tracing::warn!(listener, %peer, %error, "connection cannot be taken over"),
+        }
+    }
+
     async fn run(mut self, stream: TcpStream) {
         // Small answers must not wait for the ACK of the head before them.
         let _ = stream.set_nodelay(true);
         let phase = Arc::new(Phase::new(self.limits.head, self.limits.idle));
         let io = TokioIo::new(Guarded::new(stream, phase.clone(), self.limits.write_stall));
-        let (peer, metrics, site) = (self.peer, self.metrics.clone(), self.site.clone());
+        let (peer, metrics, site) = (self.peer, self.metrics.clone(), Arc::new(self.site.clone()));
         let answer = service_fn({
             let phase = phase.clone();
             move |request| {
@@ -147,22 +184,25 @@ impl Connection {
             }
         });
         let served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            // The second line behind `Phase`, for heads that were pipelined behind a request.
-            .header_read_timeout(self.limits.idle.max(self.limits.head))
+            // `Phase` does it, with one timer for the life of a connection instead of one for each request.
+            .header_read_timeout(None)
             .max_header_size(HEAD_MAX)
+            .max_buf_size(UNWRITTEN_MAX)
             .max_headers(HEADERS_MAX)
             .serve_connection(io, answer);
         let mut served = pin!(served);
+        let mut overdue = phase.overdue();
         let mut stopping = false;
         let ended = loop {
             tokio::select! {
+                // The watchdog comes behind what changes the phase.
+                biased;
                 ended = served.as_mut() => break ended.map_err(|error| Chain(&error).to_string()),
-                overdue = phase.overdue() => break Err(overdue.to_string()),
                 () = stopped(&mut self.stop), if !stopping => {
                     stopping = true;
                     served.as_mut().graceful_shutdown();
                 }
+                overdue = &mut overdue => break Err(overdue.to_string()),
             }
         };
         if let Err(reason) = ended {
@@ -177,21 +217,27 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 async fn respond(
-    site: Site,
+    site: Arc<Site>,
     mut request: Request<Incoming>,
     peer: IpAddr,
     metrics: Arc<Metrics>,
     phase: Arc<Phase>,
 ) -> Result<Response<Tail>, Infallible> {
     let start = Instant::now();
-    let method = request.method().clone();
-    let path = request.uri().path().chars().take(LOGGED_PATH_MAX).collect();
-    request.extensions_mut().insert(Peer(peer));
-    let Ok(mut response) = TowerToHyperService::new(site.routes).call(request).await;
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let swift = site.swift.0.as_ref().and_then(|swift| swift(&request));
+    let mut response = match swift {
+        Some(response) => response,
+        None => {
+            request.extensions_mut().insert(Peer(peer));
+            let Ok(response) = TowerToHyperService::new(site.routes.clone()).call(request).await;
+            response
+        }
+    };
     let status = response.status();
     finish(status, response.headers_mut());
     let reason = response.extensions_mut().remove().map(|Refusal { reason, .. }| reason);
     let route = Word::of(&response);
-    let record = Record { listener: site.name, route, method, path, status, peer, start, reason };
+    let record = Record { listener: site.name, route, method, uri, status, peer, start, reason };
     Ok(response.map(|body| Tail::new(body, record, metrics, phase)))
 }

@@ -10,5 +10,6 @@ pub mod limits;
 pub mod listener;
 pub mod phase;
 pub mod shed;
+pub mod workers;
 
 pub use limits::Limits;

@@ -10,11 +10,17 @@
 //! ```
 //! hyper has one timer for both; a node that writes a chunk to its disk needs a longer one between requests than a
 //! client that sends its head byte by byte deserves. While busy, reading a body and writing the answer have their own limits.
+//!
+//! Stream, service and watchdog are polled by one task, the watchdog last: it sees every state that a poll leaves behind, so
+//! nobody has to wake it, and its timer is set anew only when the time that is left has become shorter.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +44,7 @@ pub enum Overdue {
 /// The phase of one connection, shared by its stream, its service and its watchdog.
 #[derive(Debug)]
 pub struct Phase {
-    state: watch::Sender<State>,
+    state: Mutex<State>,
     head: Duration,
     idle: Duration,
 }
@@ -46,45 +52,76 @@ pub struct Phase {
 impl Phase {
     /// A fresh connection: silence counts as a head that does not arrive.
     pub fn new(head: Duration, idle: Duration) -> Self {
-        Self { state: watch::Sender::new(State::Head { until: Instant::now() + head }), head, idle }
+        Self { state: Mutex::new(State::Head { until: Instant::now() + head }), head, idle }
     }
 
     /// Bytes came in.
     pub fn received(&self) {
-        let waiting = matches!(*self.state.borrow(), State::Waiting { .. });
-        if waiting {
-            self.state.send_replace(State::Head { until: Instant::now() + self.head });
-        }
+        self.change(|state| match state {
+            State::Waiting { .. } => State::Head { until: Instant::now() + self.head },
+            other => other,
+        });
+    }
+
+    /// Bytes went out: the end of an answer that its reader takes slowly is no idleness.
+    pub fn sent(&self) {
+        self.change(|state| match state {
+            State::Waiting { .. } => State::Waiting { until: Instant::now() + self.idle },
+            other => other,
+        });
     }
 
     /// A head is complete.
     pub fn busy(&self) {
-        self.state.send_replace(State::Busy);
+        self.change(|_| State::Busy);
     }
 
     /// The answer is written.
     pub fn idle(&self) {
-        self.state.send_replace(State::Waiting { until: Instant::now() + self.idle });
+        self.change(|_| State::Waiting { until: Instant::now() + self.idle });
     }
 
-    /// Resolves when the connection has overstayed a phase.
-    pub async fn overdue(&self) -> Overdue {
-        let mut state = self.state.subscribe();
+    fn change(&self, change: impl FnOnce(State) -> State) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = change(*state);
+    }
+
+    /// Resolves when the connection has overstayed a phase. To be polled by the task that changes the phase, after it did.
+    pub fn overdue(&self) -> Watchdog<'_> {
+        Watchdog { phase: self, timer: None }
+    }
+}
+
+/// See [`Phase::overdue`].
+#[derive(Debug)]
+pub struct Watchdog<'p> {
+    phase: &'p Phase,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Future for Watchdog<'_> {
+    type Output = Overdue;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Overdue> {
         loop {
-            let now = *state.borrow_and_update();
-            let (until, overdue) = match now {
+            let state = *self.phase.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let (until, overdue) = match state {
                 State::Waiting { until } => (until, Overdue::Idle),
                 State::Head { until } => (until, Overdue::Head),
-                State::Busy => {
-                    // The sender lives in `self`: this cannot fail while we are polled.
-                    let _ = state.changed().await;
-                    continue;
-                }
+                State::Busy => return Poll::Pending,
             };
-            tokio::select! {
-                () = tokio::time::sleep_until(until) => return overdue,
-                _ = state.changed() => {}
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+            // A timer that is too early asks again when it rings.
+            if timer.deadline() > until {
+                timer.as_mut().reset(until);
             }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if Instant::now() >= until {
+                return Poll::Ready(overdue);
+            }
+            timer.as_mut().reset(until);
         }
     }
 }
@@ -118,5 +155,26 @@ mod tests {
 
         phase.busy();
         assert!(tokio::time::timeout(IDLE * 100, phase.overdue()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_watchdog_follows_every_change() {
+        let phase = Phase::new(HEAD, IDLE);
+        let mut watchdog = phase.overdue();
+        let start = Instant::now();
+        let mut wait =
+            async |seconds| tokio::time::timeout(Duration::from_secs(seconds), &mut watchdog).await;
+        phase.busy();
+        assert!(wait(600).await.is_err());
+        phase.idle();
+        assert!(wait(59).await.is_err());
+        // What still goes out keeps the connection.
+        phase.sent();
+        assert!(wait(59).await.is_err());
+        // Shorter than the time that was set.
+        phase.received();
+        phase.sent();
+        assert_eq!(wait(600).await, Ok(Overdue::Head));
+        assert_eq!(start.elapsed().as_secs(), 600 + 59 + 59 + 5);
     }
 }

@@ -9,10 +9,10 @@ use crate::support::client::{Response, raw, read_one, request};
 use crate::support::publication::{Image, Publication, one_image};
 use crate::support::{Running, start};
 
-/// So that single objects can be damaged. The server notices within a moment.
-async fn take_packs_apart(running: &Running) {
+/// So that single objects can be damaged. The server's housekeeping would notice within a second.
+fn take_packs_apart(running: &Running) {
     Store::open(running.data()).unwrap().unpack().unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    running.server.app().content.store().look_again().unwrap();
 }
 
 async fn published() -> (Running, Publication, Image) {
@@ -132,7 +132,7 @@ async fn hostile_paths_open_nothing() {
 #[tokio::test]
 async fn links_and_fifos_in_the_store_are_not_served() {
     let (running, _, image) = published().await;
-    take_packs_apart(&running).await;
+    take_packs_apart(&running);
     let id = image.manifest.kernel.object.id;
     let file = running.data().join(id.object_path());
     let elsewhere = running.dir.path().join("elsewhere");
@@ -212,7 +212,7 @@ async fn a_batch_is_the_stored_bytes_in_order() {
 #[tokio::test]
 async fn a_batch_with_a_missing_or_damaged_object_does_not_begin() {
     let (running, _, image) = published().await;
-    take_packs_apart(&running).await;
+    take_packs_apart(&running);
     let id = image.index.entries()[3].object;
     let file = running.data().join(id.object_path());
     let bytes = std::fs::read(&file).unwrap();
