@@ -80,8 +80,7 @@ pub(super) fn fetch(
             let mut sink = |number: usize, stored: &[u8]| {
                 let expected = due.next();
                 if expected != Some(number) {
-                    let expected = expected.map_or("none".to_owned(), |number| number.to_string());
-                    disorder = Some(InstallError::Order { expected, found: number.to_string() });
+                    disorder = Some(disordered(expected, number.to_string()));
                     return Err(Stopped);
                 }
                 if turns.is_stopped() {
@@ -99,8 +98,7 @@ pub(super) fn fetch(
                 break Err(InstallError::Source { what: format!("{} chunks", batch.len()), source });
             }
             if let Some(number) = due.next() {
-                let expected = number.to_string();
-                break Err(InstallError::Order { expected, found: "the end".to_owned() });
+                break Err(disordered(Some(number), "the end".to_owned()));
             }
         };
         // What came before a failure is kept: the next try need not fetch it.
@@ -110,6 +108,11 @@ pub(super) fn fetch(
     // Why nothing more was taken says more than that it was not.
     let wrong = turns.finish()?.wrong;
     received.map(|()| wrong)
+}
+
+fn disordered(expected: Option<usize>, found: String) -> InstallError {
+    let expected = expected.map_or("nothing more".to_owned(), |number| format!("entry {number}"));
+    InstallError::Order { what: "chunks", expected, found }
 }
 
 fn batch_len(entries: &[Entry], wanted: &[usize]) -> usize {

@@ -81,9 +81,11 @@ pub enum InstallError {
         source: SourceError,
     },
     /// The server gave something that was not asked for, or not in order.
-    #[error("fetch of chunks: expected entry {expected}, found {found}")]
+    #[error("fetch of {what}: expected {expected}, found {found}")]
     Order {
-        /// Entry number that was due, `none` at the end.
+        /// `chunks` or `segments`.
+        what: &'static str,
+        /// What was due.
         expected: String,
         /// What came.
         found: String,

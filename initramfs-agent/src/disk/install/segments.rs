@@ -60,8 +60,16 @@ pub(super) fn fetch(
         for _ in 0..threads() {
             scope.spawn(|| workshop.work(&turns));
         }
-        let mut collector =
-            Collector { segments, budget: &budget, frames, frame: None, expected: wanted, done: 0, next: 0 };
+        let mut collector = Collector {
+            segments,
+            budget: &budget,
+            frames,
+            frame: None,
+            expected: wanted,
+            done: 0,
+            next: 0,
+            disorder: None,
+        };
         let mut bytes = 0;
         let mut rest = wanted;
         loop {
@@ -86,13 +94,15 @@ pub(super) fn fetch(
             };
             let table = &road.table;
             let fetched = context.source.fetch_segments(&table.object, &table.segments, batch, &mut sink);
+            if let Some(error) = collector.disorder.take() {
+                break Err(error);
+            }
             if let Err(source) = fetched {
                 let what = format!("{} segments of the {}", batch.len(), road.way);
                 break Err(InstallError::Source { what, source });
             }
-            if let Some(number) = collector.due() {
-                let expected = format!("all of segment {number}");
-                break Err(InstallError::Order { expected, found: "the end".to_owned() });
+            if collector.due().is_some() {
+                break Err(collector.disordered("the end".to_owned()));
             }
         }
     });
@@ -127,6 +137,7 @@ struct Collector<'a, 'b> {
     expected: &'a [usize],
     done: usize,
     next: usize,
+    disorder: Option<InstallError>,
 }
 
 impl Collector<'_, '_> {
@@ -135,8 +146,16 @@ impl Collector<'_, '_> {
         self.expected.get(self.done).copied()
     }
 
+    fn disordered(&self, found: String) -> InstallError {
+        let due = self.due().map_or("nothing more".to_owned(), |number| format!("all of segment {number}"));
+        InstallError::Order { what: "segments", expected: due, found }
+    }
+
     fn take(&mut self, number: usize, offset: u64, piece: &[u8]) -> Result<(), Stopped> {
-        let Some(segment) = self.segments.get(number).filter(|_| self.due() == Some(number)) else {
+        let here = self.frame.as_ref().map_or(0, |frame| frame.stored.len() as u64);
+        let is_due = self.due() == Some(number) && (offset == 0 || offset == here);
+        let Some(segment) = self.segments.get(number).filter(|_| is_due) else {
+            self.disorder = Some(self.disordered(format!("byte {offset} of segment {number}")));
             return Err(Stopped);
         };
         if offset == 0 {
@@ -145,7 +164,7 @@ impl Collector<'_, '_> {
             let stored = Vec::with_capacity(segment.stored_len as usize);
             self.frame = Some(Frame { turn: self.next, segment: number, stored, share });
         }
-        let frame = self.frame.as_mut().filter(|frame| frame.stored.len() as u64 == offset).ok_or(Stopped)?;
+        let Some(frame) = self.frame.as_mut() else { return Err(Stopped) };
         frame.stored.extend_from_slice(piece);
         if frame.stored.len() >= segment.stored_len as usize
             && let Some(frame) = self.frame.take()

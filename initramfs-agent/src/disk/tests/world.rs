@@ -14,7 +14,9 @@ use image_format::state::{Arrival, Decision, Wanted, decide};
 use image_format::verity::Builder;
 use image_format::{BLOCK, ChunkId, Manifest, ObjectId, Sha256, Slot, codec, test_images};
 
-use super::super::install::{ChunkSource, Context, EntrySink, InstallStats, Job, SourceError, Stopped, Ways};
+use super::super::install::{
+    ChunkSource, Context, EntrySink, InstallStats, Job, Refused, SourceError, Stopped, Ways,
+};
 use super::super::update::{Update, UpdateError, save};
 use super::super::{BootDisk, SlotImage};
 
@@ -62,6 +64,8 @@ pub(super) struct Server {
     pub(super) backwards: bool,
     /// Leaves the last entry of every batch out.
     pub(super) forgets_last: bool,
+    /// Says that it does not have what it does not have, and works.
+    pub(super) refuses: bool,
 }
 
 impl Server {
@@ -70,7 +74,11 @@ impl Server {
             return Err("connection reset".into());
         }
         self.given.push(id);
-        Ok(self.objects.get(&id).cloned().ok_or("404 Not Found")?)
+        match self.objects.get(&id) {
+            Some(object) => Ok(object.clone()),
+            None if self.refuses => Err(Refused("404 Not Found".into()).into()),
+            None => Err("404 Not Found".into()),
+        }
     }
 }
 
@@ -108,8 +116,15 @@ impl ChunkSource for Server {
     }
 }
 
-/// Bytes that compress to about half and differ by `seed`.
+/// Bytes that compress to about half and differ by `seed`. The upper half of it is a variant: a few bytes in each block.
 fn plain(seed: u64, blocks: usize) -> Vec<u8> {
+    if seed >> 32 != 0 {
+        let mut bytes = plain(seed & 0xffff_ffff, blocks);
+        for block in bytes.chunks_exact_mut(BLOCK as usize) {
+            block[8..16].copy_from_slice(&seed.to_le_bytes());
+        }
+        return bytes;
+    }
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = vec![0; blocks * BLOCK as usize];
     for word in bytes.chunks_exact_mut(16) {
@@ -129,7 +144,7 @@ pub(super) fn image(server: &mut Server, name: &str, counter: u64, seeds: &[u64]
     let mut root = Vec::new();
     let mut entries = Vec::new();
     for seed in seeds {
-        let blocks = 1 + (*seed as usize) % 3;
+        let blocks = 1 + (*seed as u32 as usize) % 3;
         if *seed == 0 {
             root.resize(root.len() + BLOCK as usize, 0);
             entries.push(Entry::zero(BLOCK as u32));
