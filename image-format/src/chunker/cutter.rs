@@ -2,7 +2,10 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{BLOCK_LEN, CUT_BITS, FILE_BLOCKS, FileMap, GROUP_BLOCKS, MAX_BLOCKS, MIN_BLOCKS, is_zero_block};
+use super::{
+    BLOCK_LEN, CUT_BITS, FILE_BLOCKS, FileMap, GROUP_BLOCKS, HASHED_LEN, MAX_BLOCKS, MIN_BLOCKS,
+    is_zero_block,
+};
 use crate::index::ZERO_MAX;
 
 /// All that the cutter wants to know about a block.
@@ -21,7 +24,7 @@ impl Mark {
         if is_zero_block(block) {
             return Self(ZERO);
         }
-        let hash = xxh3_64(block);
+        let hash = xxh3_64(&block[..block.len().min(HASHED_LEN)]);
         let cuts = if hash & ((1 << CUT_BITS) - 1) == 0 { CUTS } else { 0 };
         let ends_group = if hash >> GROUP_BIT & 1 == 0 { ENDS_GROUP } else { 0 };
         Self(cuts | ends_group)

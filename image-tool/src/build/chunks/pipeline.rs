@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use image_format::chunker::{Cutter, FileMap, Mark, Span};
 use image_format::index::Entry;
 
-use super::segment::{Pool, SEGMENT, SEGMENT_BLOCKS, Segment};
+use super::segment::{Pool, SEGMENT, Segment};
 use super::work::{Cut, Done, Known, Unit, Worker};
 
 /// Segments on their way for each thread, read and not given out.
@@ -34,7 +34,8 @@ pub(super) fn run(
     threads: usize,
     sink: &mut Sink<'_>,
 ) -> anyhow::Result<()> {
-    let pool = Pool::default();
+    // Buffers of the two kinds have different sizes: they are not mixed.
+    let (pool, stored) = (Pool::default(), Pool::default());
     let pipeline = Pipeline {
         file,
         size,
@@ -42,6 +43,7 @@ pub(super) fn run(
         ahead: AHEAD * threads as u64,
         known,
         pool: &pool,
+        stored: &stored,
         sink: Mutex::new(sink),
         state: Mutex::new(State::new(map)),
         changed: Condvar::new(),
@@ -62,7 +64,10 @@ struct Pipeline<'p, 's> {
     segments: u64,
     ahead: u64,
     known: &'p Known,
+    /// For segments.
     pool: &'p Pool,
+    /// For stored bytes.
+    stored: &'p Pool,
     sink: Mutex<&'p mut Sink<'s>>,
     state: Mutex<State<'p>>,
     changed: Condvar,
@@ -139,7 +144,7 @@ impl<'p> Pipeline<'p, '_> {
 
     fn work(&self) {
         let _guard = Guard(self);
-        let mut worker = Worker::new(self.known, self.pool, self.size);
+        let mut worker = Worker::new(self.known, self.stored, self.size);
         while let Some(task) = self.next() {
             let result = match task {
                 Task::Read(number) => self.read(number),
@@ -197,7 +202,7 @@ impl<'p> Pipeline<'p, '_> {
             let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
             done.each(&mut **sink)
         };
-        self.pool.give_back(done.into_buffer());
+        self.stored.give_back(done.into_buffer());
         let mut state = self.lock();
         state.giving_out = false;
         state.out += 1;
@@ -216,5 +221,3 @@ impl Drop for Guard<'_, '_, '_> {
         }
     }
 }
-
-const _: () = assert!(SEGMENT_BLOCKS > 0);

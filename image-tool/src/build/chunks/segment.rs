@@ -11,8 +11,6 @@ use image_format::chunker::Mark;
 /// Bytes of a segment: small enough that what was read is still in the processor's cache when it is hashed, and not smaller
 /// than the longest chunk, so that a chunk lies in two segments at most.
 pub(super) const SEGMENT: usize = 512 << 10;
-/// Blocks of a segment.
-pub(super) const SEGMENT_BLOCKS: u64 = SEGMENT as u64 / BLOCK;
 
 const _: () = assert!(SEGMENT >= image_format::index::CHUNK_MAX as usize);
 
