@@ -7,6 +7,7 @@ mod ceremony;
 mod conflict;
 mod identity;
 mod image;
+mod interop;
 mod keys;
 mod life;
 mod look;

@@ -50,3 +50,16 @@ fn a_full_disk_is_refused_and_nothing_is_lost() {
     repo.publish(IMAGE).unwrap();
     repo.run(&["verify", IMAGE, "--store", server.data().to_str().unwrap()]).unwrap();
 }
+
+#[test]
+fn an_export_that_does_not_fit_leaves_nothing() {
+    let place = place("full-disk-export");
+    let small = Small::mount(&place.join("small"), "size=8m");
+    let repo = repo(&place);
+    for format in ["raw", "zstd", "tar", "casync"] {
+        let out = small.0.join(format);
+        let args = ["export", IMAGE, "--format", format, "--out", out.to_str().unwrap()];
+        assert_says(&repo.refused(&args).unwrap(), &["export base@1", "No space left on device"]);
+        assert_eq!(fs::read_dir(&small.0).unwrap().count(), 0, "{format} left something");
+    }
+}
