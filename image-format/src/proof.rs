@@ -159,7 +159,8 @@ impl Proof {
         Ok(proof)
     }
 
-    /// Writes the area, flushes, and reads it again after `cold` has emptied the caches.
+    /// Writes the area, flushes, and reads it again after `cold` has emptied the caches. It flushes before as well: what the area
+    /// vouches for is durable even when a flush of the caller did nothing.
     ///
     /// # Errors
     /// [`ProofError::TooLong`] before anything is written; [`ProofError::Damaged`] when other bytes come back.
@@ -169,19 +170,22 @@ impl Proof {
         offset: u64,
         cold: &dyn Fn() -> io::Result<()>,
     ) -> Result<(), ProofError> {
-        slot.write_at(&self.encode()?, offset)?;
+        let bytes = self.encode()?;
+        slot.flush()?;
+        slot.write_at(&bytes, offset)?;
         slot.flush()?;
         cold()?;
         if Self::read(slot, offset)? == *self { Ok(()) } else { Err(ProofError::Damaged) }
     }
 }
 
-/// Makes the area at `offset` durably invalid.
+/// Makes the area at `offset` durably invalid, also when one of the two flushes does nothing.
 ///
 /// # Errors
 /// What the device says; then the slot must not be written.
 pub fn invalidate(slot: &dyn Device, offset: u64) -> io::Result<()> {
     device::zero(slot, offset, ALIGN as u64)?;
+    slot.flush()?;
     slot.flush()
 }
 

@@ -132,6 +132,8 @@ pub fn write_bios_boot(disk: &dyn Device, layout: &Layout, object: &[u8]) -> Res
     let (code, core) = patched(object, half / SECTOR)?;
     disk.write_at(&core, half)?;
     disk.write_at(&stamp(id), half + STAMP_OFFSET)?;
+    // Twice: a boot sector that starts a core image which one flush has lost would start nothing.
+    disk.flush()?;
     disk.flush()?;
     if disk.read_vec(half, core.len())? != core {
         return Err(BiosBootError::ReadBack(half));

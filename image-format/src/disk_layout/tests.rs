@@ -267,7 +267,7 @@ fn the_boot_loader_switches_as_a_whole() {
     disk.set_fault(Fault::None);
     write_bios_boot(&disk, &layout(), &bios_object(1, 3)).unwrap();
     assert_eq!(disk.operations(), 0, "not written again");
-    for cut in 0..5 {
+    for cut in 0..6 {
         for survivors in [0, 1, 2] {
             let next = disk.clone();
             next.set_fault(Fault::PowerCut { at: cut });

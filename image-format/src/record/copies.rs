@@ -72,9 +72,14 @@ struct Copy {
     payload: Vec<u8>,
 }
 
+/// A read that fails once is repeated: going on with the older copy would forget what was saved last.
+fn read_again(device: &dyn Device, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    device.read_vec(offset, len).or_else(|_| device.read_vec(offset, len))
+}
+
 fn read_copy(device: &dyn Device, number: u64) -> Result<Copy, RecordError> {
     let offset = number * COPY_LEN;
-    let head = device.read_vec(offset, HEADER)?;
+    let head = read_again(device, offset, HEADER)?;
     if !head.starts_with(MAGIC) {
         let blank = head.iter().all(|byte| *byte == 0);
         return Err(if blank {
@@ -89,7 +94,7 @@ fn read_copy(device: &dyn Device, number: u64) -> Result<Copy, RecordError> {
     if u64::from(len) > RECORD_MAX {
         return Err(RecordError::Damaged { copy: number });
     }
-    let payload = device.read_vec(offset + HEADER as u64, len as usize)?;
+    let payload = read_again(device, offset + HEADER as u64, len as usize)?;
     if digest(&head[..24], &payload) != head[24..HEADER] {
         return Err(RecordError::Damaged { copy: number });
     }

@@ -68,8 +68,20 @@ fn try_start(
     count: Count,
     why: Option<&Note>,
 ) -> Result<std::convert::Infallible, Failure> {
-    let image = check(session, slot).map_err(Failure::Slot)?;
-    suspect(session, slot, &image).map_err(Failure::Slot)?;
+    // A read that fails once must not cost a confirmed slot.
+    let again = |what: &str, error: anyhow::Error| say!("boot: {what} of slot {slot}: {error:#}; once more");
+    let image = check(session, slot)
+        .or_else(|error| {
+            again("manifest", error);
+            check(session, slot)
+        })
+        .map_err(Failure::Slot)?;
+    suspect(session, slot, &image)
+        .or_else(|error| {
+            again("content", error);
+            suspect(session, slot, &image)
+        })
+        .map_err(Failure::Slot)?;
     let kexec_to = (count == Count::Now).then(|| other_kernel(session, &image.manifest)).flatten();
     let attempt = match count {
         Count::Counted(attempt) => attempt,

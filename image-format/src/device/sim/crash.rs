@@ -39,6 +39,11 @@ impl fmt::Display for CrashState {
 type Choice = Vec<u8>;
 
 impl Epoch {
+    /// The disk as it was at the flush before: what survives in any case.
+    pub fn durable(&self) -> SimDevice {
+        SimDevice::holding(self.len, self.durable.clone())
+    }
+
     /// How many different disks a power cut in this epoch may leave; capped.
     pub fn states(&self) -> u64 {
         self.versions.values().fold(1, |states, versions| states.saturating_mul(versions.len() as u64))
@@ -52,10 +57,21 @@ impl Epoch {
     /// Disks that a power cut in this epoch may leave, each once. The one where nothing survives is left out except in the first
     /// epoch: it is the one where everything of the epoch before survives.
     pub fn crashes(&self, sampling: Sampling) -> impl Iterator<Item = CrashState> {
+        self.some_crashes(sampling, 0, 1)
+    }
+
+    /// As [`Epoch::crashes`], without the first `skip`, and of the others one of `one_of`.
+    pub fn some_crashes(
+        &self,
+        sampling: Sampling,
+        skip: usize,
+        one_of: usize,
+    ) -> impl Iterator<Item = CrashState> {
         let choices = if self.is_small(sampling) { self.all() } else { self.sampled(sampling) };
         let skip_none = self.number > 0;
         let wanted = move |choice: &Choice| !(skip_none && choice.iter().all(|version| *version == 0));
-        choices.into_iter().filter(wanted).map(|choice| self.crash(&choice))
+        let wanted = choices.into_iter().filter(wanted).skip(skip).step_by(one_of);
+        wanted.map(|choice| self.crash(&choice))
     }
 
     fn crash(&self, choice: &[u8]) -> CrashState {

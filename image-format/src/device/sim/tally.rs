@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Violations that are told in full.
-const SHOWN: usize = 5;
+const SHOWN: usize = 12;
 
 /// Judges crash states one by one and says how it went.
 #[derive(Debug)]

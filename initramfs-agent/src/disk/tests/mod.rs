@@ -3,5 +3,7 @@
 mod cuts;
 mod faults;
 mod find;
+mod power;
 mod sources;
+mod ways;
 mod world;
