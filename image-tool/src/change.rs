@@ -121,6 +121,12 @@ impl Change {
                 destination.name()
             );
         }
+        if let Some(image) = plan.new_patches.first() {
+            bail!(
+                "patches to {image} are signed here but not published at {}; run `imgtool publish` first",
+                destination.name()
+            );
+        }
         if names.online {
             if !plan.is_current {
                 destination.commit(&plan.upload)?;

@@ -22,6 +22,7 @@ pub mod fuzzing;
 mod import;
 mod keys;
 mod node;
+mod patch;
 mod pending;
 mod period;
 mod plain;

@@ -16,7 +16,7 @@ mod walk;
 use image_format::BLOCK;
 
 pub(crate) use self::error::ErofsError;
-pub(crate) use self::source::{FileImage, ReadAt, StoreImage};
+pub(crate) use self::source::{ReadAt, StoreImage, read_chunk};
 
 /// Longest path in bytes.
 const PATH_MAX: usize = 4096;
@@ -159,11 +159,6 @@ impl<R: ReadAt> Image<R> {
     /// Blocks of the file system.
     pub(crate) fn blocks(&self) -> u32 {
         (self.len / BLOCK) as u32
-    }
-
-    /// What the image is read from.
-    pub(crate) fn source(&self) -> &R {
-        &self.source
     }
 
     /// Gives the contents of a file, piece by piece.

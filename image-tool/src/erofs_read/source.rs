@@ -1,16 +1,13 @@
-//! What an image is read from: a file, or the chunks in a store.
+//! What an image is read from: bytes, or the chunks in a store.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context as _;
 use image_format::index::{Entry, Index};
 use image_format::store::Store;
-use image_format::{ChunkId, codec};
+
+use crate::plain;
 
 /// Chunks that a [`StoreImage`] keeps: at most 16 MiB.
 const KEPT: usize = 64;
@@ -49,33 +46,6 @@ impl ReadAt for [u8] {
     }
 }
 
-/// An image in a file.
-#[derive(Debug)]
-pub(crate) struct FileImage {
-    file: File,
-    size: u64,
-}
-
-impl FileImage {
-    /// Opens it.
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
-        let what = || format!("open {}", path.display());
-        let file = File::open(path).with_context(what)?;
-        let size = file.metadata().with_context(what)?.len();
-        Ok(Self { file, size })
-    }
-}
-
-impl ReadAt for FileImage {
-    fn size(&self) -> u64 {
-        self.size
-    }
-
-    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<()> {
-        self.file.read_exact_at(into, at)
-    }
-}
-
 /// An image by its index, out of the chunks in a store. Every chunk is verified when it is read; the last ones used are kept.
 #[derive(Debug)]
 pub(crate) struct StoreImage<'s> {
@@ -111,15 +81,7 @@ impl<'s> StoreImage<'s> {
 
 /// The verified plain bytes of an entry that is not zero.
 pub(crate) fn read_chunk(store: &Store, entry: &Entry) -> io::Result<Vec<u8>> {
-    let stored = store.read(entry.object, entry.stored_len.into()).map_err(io::Error::other)?;
-    let mut plain = Vec::new();
-    codec::decode(&stored, entry.plain_len as usize, &mut plain).map_err(io::Error::other)?;
-    let found = ChunkId::of(&plain);
-    if found != entry.chunk {
-        let text = format!("object {}: expected plain digest {}, found {found}", entry.object, entry.chunk);
-        return Err(io::Error::other(text));
-    }
-    Ok(plain)
+    plain::chunk(store, entry).map(|chunk| chunk.plain).map_err(io::Error::other)
 }
 
 impl ReadAt for StoreImage<'_> {

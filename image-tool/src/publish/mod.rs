@@ -15,5 +15,5 @@ mod plan;
 
 pub(crate) use self::current::Current;
 use self::current::manifest_file;
-pub(crate) use self::objects::{objects_of, read_index, upload};
+pub(crate) use self::objects::{Object, objects_of, objects_of_patches, read_index, read_table, upload};
 pub(crate) use self::plan::{Plan, is_listed};

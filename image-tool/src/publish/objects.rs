@@ -7,6 +7,9 @@ use std::thread;
 use anyhow::{Context as _, ensure};
 use fleet_protocol::publish::PACK_MAX;
 use image_format::index::{INDEX_MAX, Index};
+use image_format::manifest::ObjectRef;
+use image_format::patch::{SegmentTable, TABLE_MAX};
+use image_format::patches::Patches;
 use image_format::store::Store;
 use image_format::{Manifest, ObjectId};
 
@@ -34,6 +37,25 @@ pub(crate) fn objects_of(store: &Store, manifest: &Manifest) -> anyhow::Result<V
     let chunks = index.objects().map(|entry| (entry.object, u64::from(entry.stored_len)));
     let sizes: BTreeMap<ObjectId, u64> = artifacts.chain(chunks).collect();
     Ok(sizes.into_iter().map(|(id, size)| Object { id, size }).collect())
+}
+
+/// All objects that a list of patches names, each once: segment tables, what they list, index patches.
+pub(crate) fn objects_of_patches(store: &Store, patches: &Patches) -> anyhow::Result<Vec<Object>> {
+    let mut sizes: BTreeMap<ObjectId, u64> =
+        patches.objects().map(|(_, object)| (object.id, object.size)).collect();
+    for (table, _) in patches.tables() {
+        let table = read_table(store, patches, table)?;
+        let segments = table.segments().iter();
+        sizes.extend(segments.map(|segment| (segment.object, u64::from(segment.stored_len))));
+    }
+    Ok(sizes.into_iter().map(|(id, size)| Object { id, size }).collect())
+}
+
+/// A segment table, from a store.
+pub(crate) fn read_table(store: &Store, patches: &Patches, table: ObjectRef) -> anyhow::Result<SegmentTable> {
+    let what = || format!("read a segment table of the patches to {}", patches.image);
+    let bytes = store.read(table.id, TABLE_MAX).with_context(what)?;
+    SegmentTable::parse(&bytes).with_context(what)
 }
 
 /// The index of an image's root, from a store.

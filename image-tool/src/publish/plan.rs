@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::bail;
 use fleet_protocol::Names;
 use fleet_protocol::publish::RoleFile;
-use image_format::repository::Upload;
+use image_format::repository::{TargetFile, TargetKind, Upload};
 use image_format::{ImageName, Sha256};
 
 use super::current::{OFFLINE, is_moving, role_of, split};
@@ -17,6 +17,8 @@ use crate::destination::CONFLICT_ADVICE;
 pub(crate) struct Plan {
     /// Images whose manifest is not there.
     pub(crate) new_images: BTreeSet<ImageName>,
+    /// Images to which there are patches that are not there.
+    pub(crate) new_patches: BTreeSet<ImageName>,
     /// Metadata and targets to commit, and what they replace. Snapshot and timestamp are among them if there are any, so that a
     /// history that forked under the same version numbers is refused by the other side instead of being taken for equal.
     pub(crate) upload: Upload,
@@ -68,7 +70,12 @@ impl Plan {
         upload.base = base(&upload, there);
         let moving = current.files.metadata.iter().filter(|(name, _)| is_moving(role_of(name)));
         upload.metadata.extend(moving.map(|(name, bytes)| (name.clone(), bytes.clone())));
-        Ok(Self { new_images, upload, is_current })
+        let new_patches =
+            upload.targets.keys().filter_map(|name| match name.parse::<TargetFile>().ok()?.kind {
+                TargetKind::Patches(image) => Some(image),
+                _ => None,
+            });
+        Ok(Self { new_images, new_patches: new_patches.collect(), upload, is_current })
     }
 }
 
@@ -135,8 +142,9 @@ fn refuse_other_content(
     there: &[String],
     destination: &str,
 ) -> anyhow::Result<()> {
-    let ending = format!(".{name}.json");
-    let other = there.iter().find_map(|file| file.strip_prefix("images/")?.strip_suffix(&ending));
+    let image = TargetKind::Image(name.clone());
+    let mut files = there.iter().filter_map(|file| file.parse::<TargetFile>().ok());
+    let other = files.find(|file| file.kind == image).map(|file| file.sha256);
     if let Some(other) = other {
         bail!(
             "{name} exists at {destination} with other content: expected manifest {digest}, found {other}; a published version never changes, give the new build another version"
@@ -200,6 +208,7 @@ mod tests {
         let file = |digest: &Sha256| vec![format!("images/{digest}.ha@1.json")];
         assert!(is_listed(&file(&a), &name, &a));
         refuse_other_content(&name, &a, &[format!("images/{b}.xha@1.json")], "d").unwrap();
+        refuse_other_content(&name, &a, &[format!("images/{b}.@patches.ha@1.json")], "d").unwrap();
         let error = refuse_other_content(&name, &a, &file(&b), "d").unwrap_err().to_string();
         assert!(error.contains(&a.to_string()) && error.contains(&b.to_string()), "{error}");
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, ensure};
+use image_format::patches::Patches;
 use image_format::repository::{Repository, TargetFile, TargetKind, Upload};
 use image_format::store::Store;
 use image_format::{ImageName, Manifest, Sha256};
@@ -21,6 +22,8 @@ pub(crate) struct Fetched {
     pub(crate) roles: BTreeMap<String, (u64, Sha256)>,
     /// Images that are not among the known ones.
     pub(crate) images: BTreeMap<ImageName, Manifest>,
+    /// The patches to all images.
+    pub(crate) patches: Vec<Patches>,
 }
 
 /// Fetches metadata, from `trusted` on, and all targets that it lists and `store` lacks.
@@ -57,19 +60,21 @@ pub(crate) fn fetch(
     let timestamp = client.trusted().timestamp.clone().context("no timestamp")?;
     upload.metadata.insert(file_name("timestamp", None), timestamp);
 
-    let mut images = BTreeMap::new();
+    let (mut images, mut patches) = (BTreeMap::new(), Vec::new());
     for role in ["releases", "pins"] {
         let role = client.role(role).with_context(|| format!("no role {role}"))?;
         targets(&repository, source, role, &mut upload)?;
     }
     for (name, bytes) in &upload.targets {
-        if let TargetKind::Image(image) = name.parse::<TargetFile>()?.kind
-            && !known.contains(&image)
-        {
-            images.insert(image, Manifest::parse(bytes).with_context(|| name.clone())?);
+        match name.parse::<TargetFile>()?.kind {
+            TargetKind::Image(image) if !known.contains(&image) => {
+                images.insert(image, Manifest::parse(bytes).with_context(|| name.clone())?);
+            }
+            TargetKind::Patches(_) => patches.push(Patches::parse(bytes).with_context(|| name.clone())?),
+            _ => {}
         }
     }
-    Ok(Fetched { roles: roles(&client), upload, images })
+    Ok(Fetched { roles: roles(&client), upload, images, patches })
 }
 
 fn roles(client: &Client) -> BTreeMap<String, (u64, Sha256)> {

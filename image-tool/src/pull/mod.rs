@@ -9,6 +9,6 @@ mod replace;
 mod take_over;
 
 pub(crate) use self::fetch::fetch;
-pub(crate) use self::objects::fetch_objects;
+pub(crate) use self::objects::{fetch_objects, fetch_patches};
 pub(crate) use self::replace::replace;
 pub(crate) use self::take_over::{take_over, trusted};

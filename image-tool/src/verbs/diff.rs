@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::diff::Changed;
 use crate::diff::files::{FileChange, FileDiff};
 use crate::diff::packages::PackageDiff;
-use crate::diff::transfer::Transfer;
+use crate::diff::transfer::{Tables, Transfer};
 use crate::publish::read_index;
 use crate::repo::Repo;
 use crate::subject::Subject;
@@ -75,8 +75,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let view = repo.view(&store)?;
     let (a, b) = (args.from.find(&repo, &view)?, args.to.find(&repo, &view)?);
     let identical = a.digest == b.digest;
+    let listed = view.patches.get(&b.manifest.name).filter(|patches| patches.manifest == b.digest);
+    let tables = listed.map_or(Ok(Tables::default()), |patches| Tables::read(&store, patches, &a.digest))?;
     let (a, b) = (a.manifest, b.manifest);
-    let fetch = Transfer::of(&a, &read_index(&store, &a)?, &b, &read_index(&store, &b)?);
+    let fetch = Transfer::of((&a, &read_index(&store, &a)?), (&b, &read_index(&store, &b)?), &tables);
     let report = Report {
         fetch_bytes: if identical { 0 } else { fetch.total_bytes },
         fetch,
@@ -131,13 +133,22 @@ fn fetch(report: &Report) -> String {
         bytes(fetch.full_bytes)
     );
     let chunks = usize::try_from(fetch.chunks).unwrap_or(usize::MAX);
-    heading("A node fetches", &total)
-        + &properties(&[
-            ("chunks", format!("{}, {}", plural(chunks, "object"), bytes(fetch.chunk_bytes))),
-            ("kernel", part(fetch.kernel_bytes)),
-            ("initramfs", part(fetch.initramfs_bytes)),
-            ("index", bytes(fetch.index_bytes)),
-        ])
+    let way = |cost: u64| match bytes(cost) {
+        text if cost == fetch.ways.best => good(text),
+        text => text,
+    };
+    let mut lines = vec![("by chunks", format!("{}, {}", plural(chunks, "object"), way(fetch.ways.chunks)))];
+    lines.extend(fetch.ways.patch.map(|cost| ("by patch", way(cost))));
+    lines.extend(fetch.ways.stream.map(|cost| ("by stream", way(cost))));
+    if fetch.table_bytes > 0 {
+        lines.push(("tables", bytes(fetch.table_bytes)));
+    }
+    lines.extend([
+        ("kernel", part(fetch.kernel_bytes)),
+        ("initramfs", part(fetch.initramfs_bytes)),
+        ("index", bytes(fetch.index_bytes)),
+    ]);
+    heading("A node fetches", &total) + &properties(&lines)
 }
 
 fn system(report: &Report) -> String {

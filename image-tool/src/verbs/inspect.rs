@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use image_format::manifest::provenance::{AllowedSecret, Archive};
 use image_format::manifest::{Check, Probe, Provenance, SBOM_MAX};
+use image_format::patches::Patches;
 use image_format::store::Store;
 use image_format::{Group, Manifest, Sha256, verity};
 use serde::Serialize;
@@ -52,6 +53,8 @@ struct Report {
     verity_bytes: u64,
     /// None if the index is not in the local store.
     chunks: Option<ChunkStats>,
+    /// The signed list of patches; none if there is none.
+    patches: Option<Patches>,
     manifest: Manifest,
 }
 
@@ -74,6 +77,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         pinned_by: pins.map(|(group, _)| group.clone()).collect(),
         verity_bytes: verity::tree_len(manifest.root.size),
         chunks: index.ok().map(|index| ChunkStats::of(&index)),
+        patches: view.patches.get(&manifest.name).filter(|patches| patches.manifest == digest).cloned(),
         manifest,
     };
     context.ui.show(&report, |report| text(report, args.packages))
@@ -142,7 +146,20 @@ fn text(report: &Report, packages: bool) -> String {
         text += &heading("Chunks");
         text += &chunks.text();
     }
+    text += &report.patches.as_ref().map_or_else(String::new, patches);
     text
+}
+
+fn patches(patches: &Patches) -> String {
+    let mut table = Table::new(["FROM", ">BYTES"]);
+    for patch in &patches.patches {
+        let all = patch.bytes + patch.table.size + patch.index.size;
+        table.row([patch.name.to_string(), bytes(all)]);
+    }
+    if let Some(stream) = &patches.stream {
+        table.row(["nothing (whole stream)".to_owned(), bytes(stream.bytes + stream.table.size)]);
+    }
+    table.render().lines().fold(heading("Patches"), |text, line| text + &format!("  {line}\n"))
 }
 
 fn provenance(made_of: &Provenance) -> String {

@@ -15,6 +15,7 @@ pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod node;
 pub(crate) mod nodes;
+pub(crate) mod patch;
 pub(crate) mod pin;
 pub(crate) mod pins;
 pub(crate) mod publish;

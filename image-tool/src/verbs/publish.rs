@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use fleet_protocol::Names;
+use image_format::store::Store;
 use image_format::{ImageName, ObjectId, Sha256};
 use serde::Serialize;
 
@@ -13,7 +14,9 @@ use crate::clock;
 use crate::context::Context;
 use crate::destination::{Destination, To};
 use crate::expiry;
-use crate::publish::{Current, Plan, objects_of, upload};
+use crate::keys::KeyRole;
+use crate::patch::{self, Effort, Wanted};
+use crate::publish::{Current, Plan, objects_of, objects_of_patches, upload};
 use crate::pull::take_over;
 use crate::repo::Repo;
 use crate::stage::Signed;
@@ -40,6 +43,14 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "images")]
     all: bool,
 
+    /// Make no patches for the images that groups run now
+    #[arg(long)]
+    no_patches: bool,
+
+    /// How hard to compress patches; `best` also makes the whole stream of each image, for nodes that have nothing
+    #[arg(long, value_enum, default_value_t, conflicts_with = "no_patches")]
+    effort: Effort,
+
     #[command(flatten)]
     to: To,
 }
@@ -48,6 +59,8 @@ pub(crate) struct Args {
 struct Report {
     destination: String,
     images: Vec<Row>,
+    /// Images to which patches were made now.
+    new_patches: Vec<ImageName>,
     /// Objects that the images have, each once.
     objects: usize,
     /// Of these, sent now.
@@ -70,6 +83,13 @@ struct Row {
     new: bool,
 }
 
+impl Args {
+    /// Whether whole streams are made.
+    fn stream(&self) -> bool {
+        self.effort == Effort::Best
+    }
+}
+
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let start = Instant::now();
     let repo = Repo::open(&context.repo)?;
@@ -79,21 +99,40 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let destination = destination.as_ref();
     let store = repo.store()?;
     let keys = repo.keys(&context.passphrases);
-    let (current, images, completes) = {
+    let look = || -> anyhow::Result<_> {
         let _lock = repo.lock()?;
         let view = repo.view(&store)?;
-        let completes = keys.completes(&repo.model(&store)?)?;
-        expiry::warn(&context.ui, &view, completes, clock::now()?);
-        (Current::load(&repo, &store, &view)?, selected(args, &repo, &view)?, completes)
+        let model = repo.model(&store)?;
+        let completes = keys.completes(&model)?;
+        let signs = keys.can_sign(KeyRole::Releases, &model)?;
+        Ok((Current::load(&repo, &store, &view)?, view, completes, signs))
     };
+    let (current, view, completes, signs) = look()?;
+    expiry::warn(&context.ui, &view, completes, clock::now()?);
+    let images = selected(args, &repo, &view)?;
     let there = destination.names()?;
     refuse_incomplete(completes, &there, destination.name())?;
-    let plan = Plan::make(&current, &there, destination.name())?;
+    // Before minutes are spent on patches: everything that could be refused.
+    let mut plan = Plan::make(&current, &there, destination.name())?;
     refuse_unnamed(&plan, &images, args)?;
+    let new_patches = patch(args, context, &store, patch::wanted(&view, &images, args.stream()), signs)?;
+    let mut view = view;
+    if !new_patches.is_empty() {
+        let (current, now, ..) = look()?;
+        plan = Plan::make(&current, &there, destination.name())?;
+        refuse_unnamed(&plan, &images, args)?;
+        view = now;
+    }
 
     let mut objects = BTreeMap::new();
     for image in &images {
         objects.extend(objects_of(&store, image.manifest())?.into_iter().map(|object| (object.id, object)));
+    }
+    for (name, patches) in &view.patches {
+        if plan.new_patches.contains(name) || images.iter().any(|image| image.name() == name) {
+            let all = objects_of_patches(&store, patches)?;
+            objects.extend(all.into_iter().map(|object| (object.id, object)));
+        }
     }
     let ids: Vec<ObjectId> = objects.keys().copied().collect();
     let missing =
@@ -120,6 +159,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let report = Report {
         destination: destination.name().to_owned(),
         images: images.iter().map(row).collect(),
+        new_patches,
         objects: objects.len(),
         sent_objects: missing.len(),
         sent_bytes,
@@ -128,6 +168,42 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         seconds: start.elapsed().as_secs_f64(),
     };
     context.ui.show(&report, text)
+}
+
+/// Makes the patches that are wanted and signs them here; the images to which there are some now. What cannot be made is said, and
+/// hinders nothing: nodes fetch chunks then.
+fn patch(
+    args: &Args,
+    context: &Context,
+    store: &Store,
+    wanted: Vec<Wanted>,
+    signs: bool,
+) -> anyhow::Result<Vec<ImageName>> {
+    if args.no_patches || wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    if !signs {
+        let names: Vec<String> = wanted.iter().map(Wanted::words).collect();
+        context.ui.note(&format!(
+            "no patches were made ({}): the releases key, which signs them, is not here",
+            names.join("; ")
+        ));
+        return Ok(Vec::new());
+    }
+    let _lease = store.lease().context("begin to make patches")?;
+    let mut made = Vec::new();
+    for wanted in wanted {
+        let words = wanted.words();
+        match patch::make(store, wanted, args.effort, &context.ui) {
+            Ok(new) => made.push(new),
+            Err(error) => context.ui.warn(&format!("no patches were made ({words}): {error:#}")),
+        }
+    }
+    let names: Vec<ImageName> = made.iter().map(|made| made.image().clone()).collect();
+    if !made.is_empty() {
+        patch::sign(context, made).context("sign the patches")?;
+    }
+    Ok(names)
 }
 
 /// The commit is sent even if nothing seems new: see [`Plan::upload`]. The server that signs by itself says what it has.
@@ -173,6 +249,9 @@ fn text(report: &Report) -> String {
             strong(&row.image),
             dim(format!("manifest {}", row.manifest.short()))
         );
+    }
+    for image in &report.new_patches {
+        text += &format!("{} {}\n", strong(image), good("has new patches"));
     }
     let (objects, seconds) = (plural(report.objects, "object"), report.seconds);
     text += &if report.changed {

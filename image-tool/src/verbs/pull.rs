@@ -14,7 +14,7 @@ use crate::clock;
 use crate::context::Context;
 use crate::fsutil::read_limited;
 use crate::pending::{self, Standing};
-use crate::pull::{fetch, fetch_objects, replace, trusted};
+use crate::pull::{fetch, fetch_objects, fetch_patches, replace, trusted};
 use crate::repo::Repo;
 use crate::source::Source;
 use crate::ui::size::plural;
@@ -81,6 +81,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         let progress = context.ui.spinner(&format!("fetching {name}"));
         let (objects, bytes) = fetch_objects(&store, &source, manifest, &progress)
             .with_context(|| format!("fetch the objects of {name}"))?;
+        report.new_objects += objects;
+        report.new_bytes += bytes;
+    }
+    for patches in &fetched.patches {
+        let progress = context.ui.spinner(&format!("fetching patches to {}", patches.image));
+        let (objects, bytes) = fetch_patches(&store, &source, patches, &progress)
+            .with_context(|| format!("fetch the patches to {}", patches.image))?;
         report.new_objects += objects;
         report.new_bytes += bytes;
     }

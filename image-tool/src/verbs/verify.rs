@@ -14,7 +14,7 @@ use crate::repo::Repo;
 use crate::similar::hint;
 use crate::ui::size::{bytes, count, plural};
 use crate::ui::style::{bad, dim, good, strong};
-use crate::verify::{Problem, Verified, verify};
+use crate::verify::{Problem, Verified, verify, verify_patches};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -69,10 +69,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
             );
         };
         let start = Instant::now();
-        let verified = {
+        let mut verified = {
             let progress = context.ui.bytes(&name.to_string(), manifest.root.size);
             verify(&store, manifest, &progress).with_context(|| format!("verify {name}"))?
         };
+        if let Some(patches) = view.patches.get(&name) {
+            verify_patches(&store, patches, &mut verified);
+        }
         rows.push(Row {
             image: name,
             manifest: *digest,
