@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use image_format::index::{Entry, Index};
 use image_format::manifest::ObjectRef;
+use image_format::patch::{EntryRun, Segment, SegmentTable};
 use image_format::{ChunkId, ObjectId};
-use initramfs_agent::disk::install::{ChunkSource as _, Stopped};
+use initramfs_agent::disk::install::{ChunkSource as _, Refused, Stopped};
 use initramfs_agent::fleet::Server;
 
 const STORED: usize = 1000;
@@ -110,4 +111,86 @@ fn a_broken_object_is_taken_up_where_it_broke() {
     };
     server.fetch_object(&object, &mut sink).unwrap();
     assert!(arrived == body);
+}
+
+fn table() -> (ObjectRef, SegmentTable) {
+    let segment = |n: u8| Segment {
+        object: ObjectId::of(&vec![n; STORED]),
+        stored_len: STORED as u32,
+        plain_len: 4096,
+        base: Vec::new(),
+        entries: vec![EntryRun { first: n.into(), count: 1 }],
+    };
+    let table = SegmentTable::new(None, ObjectId::of(b"index"), (0..6).map(segment).collect()).unwrap();
+    let bytes = table.encode();
+    (ObjectRef { id: ObjectId::of(&bytes), size: bytes.len() as u64 }, table)
+}
+
+#[test]
+fn a_broken_batch_of_segments_goes_on_at_the_segment_where_it_broke() {
+    let broken = answer(3 * STORED, &chunks(&[1, 2, 5])[..STORED + 7]);
+    let rest = answer(2 * STORED, &chunks(&[2, 5]));
+    let (mut server, paths) = server(vec![broken, rest]);
+    let (object, table) = table();
+    let mut arrived: Vec<(usize, Vec<u8>)> = Vec::new();
+    let mut begun = Vec::new();
+    let mut sink = |number: usize, offset: u64, bytes: &[u8]| {
+        if offset == 0 {
+            begun.push(number);
+            arrived.retain(|(other, _)| *other != number);
+            arrived.push((number, Vec::new()));
+        }
+        let (last, got) = arrived.last_mut().unwrap();
+        assert_eq!((*last, got.len() as u64), (number, offset));
+        got.extend_from_slice(bytes);
+        Ok(())
+    };
+    server.fetch_segments(&object, &table, &[1, 2, 5], &mut sink).unwrap();
+    assert_eq!(arrived, [1, 2, 5].map(|n: u8| (n.into(), vec![n; STORED])));
+    assert_eq!(begun, [1, 2, 2, 5], "the second one came in part, and came again");
+    let paths: Vec<String> = paths.iter().collect();
+    assert_eq!(paths, [format!("/batch/{}/1-2,5", object.id), format!("/batch/{}/2,5", object.id)]);
+}
+
+/// What a server answers, how often it is asked, and whether another way may be gone then.
+#[test]
+fn what_is_refused_is_told_from_what_may_pass() {
+    let status = |line: &str| format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n").into_bytes();
+    let (object, index) = index();
+    let cases: [(&str, Vec<u8>, usize); 4] = [
+        ("not there", status("404 Not Found"), 1),
+        ("not allowed", status("400 Bad Request"), 1),
+        ("fails", status("500 Internal Server Error"), 3),
+        ("no HTTP", b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n".to_vec(), 1),
+    ];
+    for (what, answer, times) in cases {
+        let (mut server, paths) = server(vec![answer; 5]);
+        let error = server.fetch(&object, &index, &[0, 1], &mut |_, _| Ok(())).unwrap_err();
+        assert!(error.is::<Refused>(), "{what}: {error}");
+        assert_eq!(paths.try_iter().count(), times, "{what}");
+    }
+    // Failures with something in between are not in a row.
+    let failure = status("500 Internal Server Error");
+    let one = |n: u8, of: usize| answer(of * STORED, &chunks(&[n]));
+    let answers =
+        [&failure, &failure, &one(0, 3), &failure, &failure, &one(1, 2), &one(2, 1)].map(Clone::clone);
+    let (mut server, _paths) = server(answers.to_vec());
+    let mut arrived = Vec::new();
+    let mut sink = |number: usize, _: &[u8]| {
+        arrived.push(number);
+        Ok(())
+    };
+    server.fetch(&object, &index, &[0, 1, 2], &mut sink).unwrap();
+    assert_eq!(arrived, [0, 1, 2]);
+}
+
+#[test]
+fn a_server_that_says_when_to_come_again_is_waited_for() {
+    let busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let (mut server, paths) = server(vec![busy, answer(STORED, &chunks(&[0]))]);
+    let (object, index) = index();
+    let begin = std::time::Instant::now();
+    server.fetch(&object, &index, &[0], &mut |_, _| Ok(())).unwrap();
+    assert!(begin.elapsed() >= Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert_eq!(paths.try_iter().count(), 2);
 }

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How often in a row a server may answer that it failed, while nothing arrives: then it will fail for ever, and another way to the same
 /// bytes may be better.
-const FAILURES_MAX: u32 = 5;
+const FAILURES_MAX: u32 = 3;
 
 impl ChunkSource for Server {
     fn fetch(

@@ -89,7 +89,7 @@ impl Prepared {
     /// After patch and chunks have failed: whether there is the whole stream, too.
     pub fn add_stream(&mut self, server: &mut Server) -> bool {
         let Some(table) = self.other.take() else { return false };
-        self.stream = tell(STREAM, read_table(server, STREAM, table, &mut self.fetched));
+        self.stream = unless_it_fails(read_table(server, STREAM, table, &mut self.fetched));
         self.stream.is_some()
     }
 }
@@ -106,7 +106,7 @@ pub fn prepare(
     target: Option<&SlotImage>,
 ) -> Result<Prepared, WayError> {
     let mut fetched = 0;
-    let list = tell("patches", list(server, wish));
+    let list = unless_it_fails(list(server, wish));
     let patch =
         list.as_ref().zip(seed).and_then(|(list, seed)| list.from(&seed.digest).map(|patch| (patch, seed)));
     let index = index(server, wish, patch, &mut fetched)?;
@@ -117,7 +117,7 @@ pub fn prepare(
     drop(parsed);
     let mut get = |what, table: ObjectRef| {
         let worth = table.size < missing;
-        worth.then(|| tell(what, read_table(server, what, table, &mut fetched))).flatten()
+        worth.then(|| unless_it_fails(read_table(server, what, table, &mut fetched))).flatten()
     };
     let patch = patch.and_then(|(patch, _)| get("table of the patch", patch.table));
     let mut other = list.and_then(|list| Some(list.stream?.table));
@@ -125,9 +125,9 @@ pub fn prepare(
     Ok(Prepared { index, patch, stream, other, fetched })
 }
 
-fn tell<T>(what: &str, result: Result<Option<T>, WayError>) -> Option<T> {
+fn unless_it_fails<T>(result: Result<Option<T>, WayError>) -> Option<T> {
     result.unwrap_or_else(|error| {
-        say!("install: {what}: {:#}; going on without", anyhow::Error::new(error));
+        say!("install: {:#}; going on without", anyhow::Error::new(error));
         None
     })
 }
@@ -155,7 +155,7 @@ fn index(
     let wanted = wish.manifest.root.index;
     if let Some((patch, seed)) = patch.filter(|(patch, _)| patch.index.size < wanted.size) {
         let patched = index_by_patch(server, wanted, patch.index, &seed.index, fetched).map(Some);
-        if let Some(index) = tell("index by patch", patched) {
+        if let Some(index) = unless_it_fails(patched) {
             return Ok(index);
         }
     }
