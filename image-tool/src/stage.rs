@@ -34,6 +34,12 @@ impl Built {
         Ok(built)
     }
 
+    /// The manifests of all builds: an image that is not signed yet is named by nothing else.
+    pub(crate) fn all(repo: &Repo) -> anyhow::Result<Vec<Manifest>> {
+        let path = |name: &ImageName| repo.build_dir(name).join("manifest.json");
+        repo.builds()?.iter().map(|name| Ok(Self::read(&path(name))?.manifest)).collect()
+    }
+
     /// Reads a manifest file without looking for its objects.
     pub(crate) fn read(path: &std::path::Path) -> anyhow::Result<Self> {
         let what = || format!("read manifest {}", path.display());

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::names::TIMESTAMP;
 use super::{LoadError, Repository, load_view, references};
 use crate::index::IndexError;
+use crate::manifest::ObjectRef;
 use crate::patch::PatchError;
 use crate::store::gc::{Candidates, Marks, cutoff};
 use crate::store::{Collected, Store, StoreError};
@@ -106,7 +107,7 @@ impl Collection<'_> {
         let mut marks = Marks::new(store)?;
         let timestamp = repository.read_metadata(TIMESTAMP)?;
         let view = load_view(store)?.ok_or(CollectError::NothingPublished)?;
-        let mut found = |id| marks.mark(id);
+        let mut found = |object: ObjectRef| marks.mark(object.id);
         references::of_view(store, &view, &mut found)?;
         for manifest in self.keep {
             match references::of_image(store, manifest, &mut found) {

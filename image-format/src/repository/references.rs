@@ -11,25 +11,29 @@ use super::listing::{Listed, Targets};
 use super::names::{MetadataFile, TargetFile, TargetKind};
 use super::{Repository, View};
 use crate::index::{INDEX_MAX, Index};
+use crate::manifest::ObjectRef;
 use crate::patch::{SegmentTable, TABLE_MAX};
 use crate::patches::Patches;
 use crate::store::{Store, StoreError};
 use crate::{Manifest, ObjectId, Sha256};
 
+/// Is told of every object that something refers to, often of the same.
+pub(super) type Found<'f> = dyn FnMut(ObjectRef) + 'f;
+
 /// Calls `found` for every object of an image.
 pub(super) fn of_image(
     store: &Store,
     manifest: &Manifest,
-    found: &mut dyn FnMut(ObjectId) -> bool,
+    found: &mut Found<'_>,
 ) -> Result<(), CollectError> {
     for (_, object) in manifest.objects() {
-        found(object.id);
+        found(object);
     }
     let (what, id) = (format!("the index of {}", manifest.name), manifest.root.index.id);
     let bytes = read(store, &what, id, INDEX_MAX)?;
     let index = Index::parse(&bytes).map_err(|source| CollectError::Index { what, id, source })?;
     for entry in index.objects() {
-        found(entry.object);
+        found(ObjectRef { id: entry.object, size: entry.stored_len.into() });
     }
     Ok(())
 }
@@ -38,10 +42,10 @@ pub(super) fn of_image(
 pub(super) fn of_patches(
     store: &Store,
     patches: &Patches,
-    found: &mut dyn FnMut(ObjectId) -> bool,
+    found: &mut Found<'_>,
 ) -> Result<(), CollectError> {
     for (_, object) in patches.objects() {
-        found(object.id);
+        found(object);
     }
     for (table, _) in patches.tables() {
         let (what, id) = (format!("a segment table of {}", patches.image), table.id);
@@ -49,18 +53,14 @@ pub(super) fn of_patches(
         let table = SegmentTable::parse(&bytes);
         let table = table.map_err(|source| CollectError::Table { what, id, source: Box::new(source) })?;
         for segment in table.segments() {
-            found(segment.object);
+            found(ObjectRef { id: segment.object, size: segment.stored_len.into() });
         }
     }
     Ok(())
 }
 
 /// Calls `found` for everything that is published. A new kind of reference is a line here.
-pub(super) fn of_view(
-    store: &Store,
-    view: &View,
-    found: &mut dyn FnMut(ObjectId) -> bool,
-) -> Result<(), CollectError> {
+pub(super) fn of_view(store: &Store, view: &View, found: &mut Found<'_>) -> Result<(), CollectError> {
     view.images.values().try_for_each(|(_, manifest)| of_image(store, manifest, found))?;
     view.patches.values().try_for_each(|patches| of_patches(store, patches, found))
 }
@@ -73,7 +73,7 @@ pub(super) fn of_earlier(
     repository: &Repository<'_>,
     view: &View,
     since: SystemTime,
-    found: &mut dyn FnMut(ObjectId) -> bool,
+    found: &mut Found<'_>,
 ) -> Result<(), StoreError> {
     let mut versions: Vec<(u64, String)> = Vec::new();
     for name in repository.metadata_names()? {
@@ -116,7 +116,7 @@ fn listed(repository: &Repository<'_>, name: &str) -> Result<Vec<Listed>, StoreE
 fn of_listed(
     repository: &Repository<'_>,
     listed: &Listed,
-    found: &mut dyn FnMut(ObjectId) -> bool,
+    found: &mut Found<'_>,
 ) -> Result<(), CollectError> {
     let sent = BTreeMap::new();
     let bytes = Targets { repository, sent: &sent }.bytes(listed).map_err(super::LoadError::from)?;

@@ -66,6 +66,11 @@ pub(crate) fn begin_write_back(file: &File, offset: u64, len: u64) {
     let _advice = rustix::fs::fadvise(file, offset, NonZeroU64::new(len), rustix::fs::Advice::DontNeed);
 }
 
+/// Has the system forget what it has read of a file, if it can, so that it is read from the disk.
+pub(crate) fn forget_cached(file: &File, offset: u64, len: u64) {
+    begin_write_back(file, offset, len);
+}
+
 /// Makes a file's content durable.
 pub(crate) fn sync_file(path: &Path) -> Result<(), StoreError> {
     fault_point!("fsync", path);

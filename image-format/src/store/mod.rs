@@ -4,6 +4,7 @@
 //! objects/ab/abcdef…   one object; regular file, mode 0644; its BLAKE3-256 is its name
 //! packs/<64 hex>.pack  many small objects, one behind the other, and a table of them, see `pack`
 //! leases/              who is publishing, see `lease`
+//! quarantine/          what a scrub has found to be damaged, see `scrub`
 //! tuf/                 signed metadata, see `repository`
 //! tmp/<name>/          private to one batch, which holds a lock (flock) on it; unlocked ones are remains and are swept
 //! ```
@@ -36,6 +37,7 @@ mod packer;
 mod packs;
 mod peek;
 mod read;
+pub mod scrub;
 mod temp;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -60,6 +62,8 @@ use crate::digest::ParseDigestError;
 const OBJECTS: &str = "objects";
 /// Directory of the packs.
 const PACKS: &str = "packs";
+/// Directory of what was found to be damaged.
+const QUARANTINE: &str = "quarantine";
 /// Directory of the leases.
 const LEASES: &str = "leases";
 /// Directory of temporary files.
@@ -155,6 +159,18 @@ impl Store {
         let is_packed = move |id: &ObjectId| !tables.find(*id).is_empty();
         let loose = self.loose().filter(move |item| !item.as_ref().is_ok_and(&is_packed));
         packed.chain(loose).chain(problems).chain(failed)
+    }
+
+    /// Bytes of all copies of all objects.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn bytes(&self) -> Result<u64, StoreError> {
+        let mut total = self.packs.now()?.entries().iter().map(|entry| u64::from(entry.len)).sum();
+        for id in self.loose().flatten() {
+            total += files::regular_size(self.object_file(id)).ok().flatten().unwrap_or(0);
+        }
+        Ok(total)
     }
 
     /// Objects that have files of their own.

@@ -25,6 +25,9 @@ pub(super) const PACK_LEN: u64 = 128 << 20;
 /// Most objects in a pack. Bounds what a foreign table makes a reader allocate: 11 MiB.
 pub(super) const PACK_OBJECTS_MAX: u32 = 1 << 18;
 
+/// Largest object that is looked for in a pack with a damaged table.
+const OBJECT_MAX: u64 = 16 << 20;
+
 const MAGIC: &[u8; 8] = b"BSCLPCK1";
 const ROW_LEN: usize = 44;
 const FOOTER_LEN: usize = 8 + 4 + 8 + 32;
@@ -154,6 +157,42 @@ pub(super) fn read_table(file: &File, len: u64, name: PackId) -> Result<Vec<Row>
     let rows: Vec<Row> = bytes.chunks_exact(ROW_LEN).map(row).collect();
     check(&rows, table)?;
     Ok(rows)
+}
+
+/// What a pack of `len` bytes with a damaged table may hold: rows of which nothing is known but that they lie in the file. Whoever
+/// reads an object compares its digest.
+pub(super) fn salvage(file: &File, len: u64) -> Vec<Row> {
+    let Some(at) = len.checked_sub(FOOTER_LEN as u64) else { return Vec::new() };
+    let mut footer = [0; FOOTER_LEN];
+    if file.read_exact_at(&mut footer, at).is_err() {
+        return Vec::new();
+    }
+    let (_, rest) = split::<8>(&footer);
+    let (count, rest) = split::<4>(rest);
+    let (table, _) = split::<8>(rest);
+    // One of the two may be damaged as well: they say the same.
+    let by_count = at.checked_sub(u64::from(u32::from_le_bytes(count)) * ROW_LEN as u64);
+    let by_offset = Some(u64::from_le_bytes(table)).filter(|table| *table <= at);
+    let starts = [by_count, by_offset];
+    let fits = |start: &u64| (at - start) / ROW_LEN as u64 <= PACK_OBJECTS_MAX.into();
+    let tables = starts.into_iter().flatten().filter(fits).map(|start| rows_inside(file, start, at));
+    // A table elsewhere is noise, of which hardly anything lies inside.
+    let mut rows = tables.max_by_key(Vec::len).unwrap_or_default();
+    rows.sort_unstable_by_key(|row| row.offset);
+    rows
+}
+
+/// The rows of a table from `start` to `end` that lie in front of it.
+fn rows_inside(file: &File, start: u64, end: u64) -> Vec<Row> {
+    let mut bytes = vec![0; (end - start) as usize / ROW_LEN * ROW_LEN];
+    if file.read_exact_at(&mut bytes, start).is_err() {
+        return Vec::new();
+    }
+    let inside = |row: &Row| {
+        let ends = row.offset.checked_add(row.len.into());
+        u64::from(row.len) <= OBJECT_MAX && ends.is_some_and(|ends| ends <= start)
+    };
+    bytes.chunks_exact(ROW_LEN).map(row).filter(inside).collect()
 }
 
 fn row(bytes: &[u8]) -> Row {

@@ -1,5 +1,6 @@
 mod pack_files;
 mod processes;
+mod scrubbing;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt, symlink};

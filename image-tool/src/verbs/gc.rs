@@ -1,6 +1,6 @@
 //! `imgtool gc`: what nobody needs leaves a store.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         None => {
             let repo = Repo::open(&context.repo)?;
             let _lock = repo.lock()?;
-            let builds = builds(&repo)?;
+            let builds = Built::all(&repo)?;
             let store = repo.store()?;
             let collected = collect(args, &store, &builds)?;
             (store, collected)
@@ -81,12 +81,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 fn collect(args: &Args, store: &Store, keep: &[Manifest]) -> anyhow::Result<Collected> {
     let collection = Collection { grace: args.grace, keep, dry_run: args.dry_run };
     collection.run(store).with_context(|| format!("collect in {}", store.path().display()))
-}
-
-/// Manifests of all builds: a build that is not signed yet is named by nothing else.
-fn builds(repo: &Repo) -> anyhow::Result<Vec<Manifest>> {
-    let read = |path: &Path| Ok(Built::read(path)?.manifest().clone());
-    repo.builds()?.iter().map(|name| read(&repo.build_dir(name).join("manifest.json"))).collect()
 }
 
 fn text(report: &Report) -> String {

@@ -23,6 +23,7 @@ pub(crate) mod pull;
 pub(crate) mod releases;
 pub(crate) mod renew;
 pub(crate) mod root;
+pub(crate) mod scrub;
 pub(crate) mod sign;
 pub(crate) mod token;
 pub(crate) mod trust;

@@ -1,6 +1,6 @@
 //! Care of a store: what nobody needs goes, what is damaged is found.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use image_format::ObjectId;
@@ -78,4 +78,70 @@ fn gc_of_a_servers_directory_and_what_it_refuses() {
     for grace in ["", "24", "1w", "-1h"] {
         says(&place.misused(&["gc", &format!("--grace={grace}")]), &["--grace"]);
     }
+}
+
+/// Every file of the store with objects in it.
+fn object_files(store: &Path) -> Vec<PathBuf> {
+    ["objects", "packs"].iter().flat_map(|dir| snapshot(&store.join(dir)).into_keys()).collect()
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn scrub_finds_damage_and_repairs_it_from_another_store() {
+    let place = Place::new();
+    place.signed(&Fake::new("ha@1", 1, 12));
+    place.ok(&["publish", "--to", &place.store()]);
+    let dir = place.repo().join("store");
+    says(&place.ok(&["scrub"]), &["is sound"]);
+    let sound = place.json(&["scrub"]);
+    assert_eq!((&sound["damaged"], &sound["missing"]), (&0.into(), &serde_json::json!([])));
+
+    let files = object_files(&dir);
+    for path in &files {
+        flip(path, 100);
+    }
+    let before = snapshot(&dir);
+    says(&place.refused(&["scrub", "--check"]), &["object", "damaged"]);
+    assert_eq!(snapshot(&dir), before);
+    let repaired = place.json(&["scrub", "--repair-from", &place.store()]);
+    let damaged = files.len() as u64;
+    assert_eq!((&repaired["damaged"], &repaired["repaired"]), (&damaged.into(), &damaged.into()));
+    assert_eq!(repaired["quarantined"], damaged);
+    place.ok(&["verify", "--all"]);
+
+    // Without a source it is moved away, named, and missing until there is one.
+    flip(&object_files(&dir)[0], 100);
+    let refused = place.refused(&["scrub"]);
+    says(&refused, &["1 needed object missing"]);
+    let fetched = place.json(&["scrub", "--repair-from", &place.store()]);
+    assert_eq!((&fetched["fetched"], &fetched["missing"]), (&1.into(), &serde_json::json!([])));
+    place.ok(&["verify", "--all"]);
+
+    // A whole store that is lost.
+    for path in object_files(&dir) {
+        std::fs::remove_file(path).unwrap();
+    }
+    let lost = place.json(&["scrub", "--repair-from", &place.store()]);
+    assert!(lost["fetched"].as_u64().unwrap() > 12, "{lost}");
+    place.ok(&["verify", "--all"]);
+}
+
+#[test]
+fn scrub_repairs_a_servers_directory() {
+    let place = Place::new();
+    place.signed(&Fake::new("ha@1", 1, 12));
+    place.ok(&["publish", "--to", &place.store()]);
+    let published = PathBuf::from(place.store());
+    flip(&object_files(&published)[0], 100);
+    says(&place.refused(&["scrub", "--to", &place.store()]), &["1 needed object missing", "published"]);
+    let repo = place.repo().join("store").display().to_string();
+    place.ok(&["scrub", "--to", &place.store(), "--repair-from", &repo]);
+    place.ok(&["verify", "--all", "--store", &place.store()]);
+    says(&place.refused(&["scrub", "--to", "nowhere"]), &["open store nowhere"]);
+    says(&place.misused(&["scrub", "--check", "--repair-from", &repo]), &["--check"]);
 }

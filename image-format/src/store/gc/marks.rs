@@ -22,8 +22,8 @@ impl Marks {
         Ok(Self { tables, packed, others: HashSet::new(), count: 0 })
     }
 
-    /// Something refers to this object. Says whether that is news.
-    pub(crate) fn mark(&mut self, id: ObjectId) -> bool {
+    /// Something refers to this object.
+    pub(crate) fn mark(&mut self, id: ObjectId) {
         let range = self.tables.range(id);
         let new = match range.is_empty() {
             true => self.others.insert(id),
@@ -33,7 +33,6 @@ impl Marks {
             self.packed[number / 64] |= 1 << (number % 64);
         }
         self.count += u64::from(new);
-        new
     }
 
     /// Objects that were marked.
