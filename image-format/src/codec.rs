@@ -14,16 +14,21 @@ use zstd::zstd_safe::{self, CParameter};
 
 use crate::index::CHUNK_MAX;
 
-/// Compression level whose parameters are taken where [`encode`] does not choose its own.
+/// Compression level whose parameters are taken where [`encode`] does not choose its own, see `MIN_MATCH`.
 ///
-/// MEASURED
+/// `cargo bench -p image-format -- root.erofs` over a Debian root image of 812 MB with its map, one thread of a 2-core machine,
+/// MB/s and MB stored: level 1 424 and 261.0, 2: 375 and 255.9, 3: 313 and 252.6, **3 with these parameters 283 and 250.6**, 4: 237
+/// and 249.7, 5: 140 and 244.9. (casync's store of the same root as another EROFS: 252.9.) Decoding takes 840 MB/s at all. Every
+/// image is encoded while a person waits; what a node lacks of the image it runs comes in patches, which are encoded with more
+/// effort.
 ///
 /// Changing it changes the stored digests of new chunks, but not what nodes have: they compare plain digests.
 pub const LEVEL: i32 = 3;
 
-/// Shortest match; level 3 looks for five bytes and more in chunks of this size.
+/// Shortest match. Level 3 looks for five bytes and more in chunks of this size: 0.8 % larger for a tenth of the time less.
 const MIN_MATCH: u32 = 4;
-/// Binary logarithm of the number of places remembered by long matches' beginnings, and by short ones'.
+/// Binary logarithms of the numbers of places that are remembered by eight bytes, and by four. Half or twice as many change neither
+/// size nor time by a hundredth.
 const HASH_LOG: u32 = 17;
 const CHAIN_LOG: u32 = 15;
 

@@ -25,6 +25,7 @@ replay! {
     assignments,
     index,
     chunk,
+    file_map,
     record,
     proof,
     grub_env,

@@ -3,6 +3,7 @@
 //! Where a digest guards a format, the first byte says whether the input is taken as it is or gets a valid digest: whoever can
 //! write a disk can compute one.
 
+use image_format::chunker::{FileMap, Piece, image_chunks};
 use image_format::device::Device as _;
 use image_format::device::sim::SimDevice;
 use image_format::disk_layout::{self, Found};
@@ -10,7 +11,10 @@ use image_format::evidence::Evidence;
 use image_format::grub_env::GrubEnv;
 use image_format::index::{CHUNK_MAX, Index};
 use image_format::proof::{PROOF_LEN, Proof};
-use image_format::{Slot, codec, record};
+use image_format::{BLOCK, Slot, codec, record};
+
+/// Largest artifact that is cut by a map.
+const ARTIFACT_MAX: u64 = 256 << 10;
 
 /// The index of chunks: one spelling.
 pub fn index(bytes: &[u8]) {
@@ -43,6 +47,29 @@ pub fn chunk(bytes: &[u8]) {
         codec::decode(&encoded, stored.len(), &mut plain).expect("what was encoded can be decoded");
         assert_eq!(plain, stored);
     }
+}
+
+/// Where files begin: one spelling, and whatever it says, chunks cover what is cut by it.
+pub fn file_map(bytes: &[u8]) {
+    let Ok(map) = FileMap::parse(bytes) else { return };
+    assert_eq!(map.encode(), bytes);
+    assert!(map.starts().iter().all(|start| *start < map.blocks()));
+    let len = u64::from(map.blocks()) * BLOCK;
+    if len > ARTIFACT_MAX {
+        return;
+    }
+    // Zeros now and then.
+    let data: Vec<u8> = (0..len).map(|at| (at / BLOCK % 5 * (at / 7)) as u8).collect();
+    let mut end = 0;
+    for piece in image_chunks(data.as_slice(), &map) {
+        let (is_right, len) = match piece.unwrap() {
+            Piece::Data(found) => (data[end..].starts_with(&found), found.len()),
+            Piece::Zero(len) => (data[end..][..len as usize].iter().all(|byte| *byte == 0), len as usize),
+        };
+        assert!(is_right && len > 0);
+        end += len;
+    }
+    assert_eq!(end, data.len());
 }
 
 /// The boot record: the second byte says which copy, the rest is the copy, or its payload.
@@ -136,6 +163,7 @@ pub mod seeds {
 
     use crate::targets::documents::seeds::small;
 
+    use image_format::chunker::FileMap;
     use image_format::device::Device as _;
     use image_format::device::sim::SimDevice;
     use image_format::disk_layout::{self, Layout};
@@ -153,6 +181,12 @@ pub mod seeds {
     pub fn index() -> Vec<Vec<u8>> {
         let many = vec![entry("a", 4096), Entry::zero(8192), entry("b", 65536), entry("a", 4096)];
         [vec![entry("a", 4096)], many].map(|entries| Index::new(entries).unwrap().encode()).into()
+    }
+
+    /// One file; several.
+    pub fn file_map() -> Vec<Vec<u8>> {
+        let map = |starts: &[u32], blocks| FileMap::new(starts.to_vec(), blocks).unwrap().encode();
+        vec![map(&[0], 1), map(&[0, 3, 4, 20, 21], 60)]
     }
 
     /// A frame, and bytes that do not compress.

@@ -31,6 +31,7 @@ targets! {
     documents::assignments 12000,
     formats::index 12000,
     formats::chunk 8000,
+    formats::file_map 12000,
     formats::record 6000,
     formats::proof 8000,
     formats::grub_env 16000,
