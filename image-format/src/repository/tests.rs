@@ -4,5 +4,6 @@ mod gc;
 mod gc_beside;
 mod online;
 mod patches;
+mod power;
 mod publisher;
 mod refusals;

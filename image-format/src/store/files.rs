@@ -24,6 +24,13 @@ macro_rules! fault_point {
     };
 }
 
+macro_rules! done {
+    ($what:expr) => {
+        #[cfg(test)]
+        fault::done(|| $what);
+    };
+}
+
 /// Writes a new file; not yet durable.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut file = create_new(path)?;
@@ -35,6 +42,7 @@ pub(crate) fn create_new(path: &Path) -> Result<File, StoreError> {
     let error = |source| StoreError::io("create", path, source);
     let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(error)?;
     file.set_permissions(std::fs::Permissions::from_mode(MODE)).map_err(error)?;
+    done!(fault::Done::Create(path.to_owned()));
     Ok(file)
 }
 
@@ -46,7 +54,9 @@ pub(crate) fn write(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), St
         file.write_all(&bytes[..bytes.len() / 2]).map_err(error)?;
         return Err(error(failed));
     }
-    file.write_all(bytes).map_err(error)
+    file.write_all(bytes).map_err(error)?;
+    done!(fault::Done::Append(path.to_owned(), bytes.to_vec()));
+    Ok(())
 }
 
 /// Writes at an offset. One that has failed can be repeated.
@@ -57,7 +67,9 @@ pub(crate) fn write_at(file: &File, path: &Path, bytes: &[u8], offset: u64) -> R
         file.write_all_at(&bytes[..bytes.len() / 2], offset).map_err(error)?;
         return Err(error(failed));
     }
-    file.write_all_at(bytes, offset).map_err(error)
+    file.write_all_at(bytes, offset).map_err(error)?;
+    done!(fault::Done::WriteAt(path.to_owned(), offset, bytes.to_vec()));
+    Ok(())
 }
 
 /// Has the system begin to write a part of a file to the disk, so that the fsync at the end has less to wait for. For dirty pages
@@ -74,33 +86,44 @@ pub(crate) fn forget_cached(file: &File, offset: u64, len: u64) {
 /// Makes a file's content durable.
 pub(crate) fn sync_file(path: &Path) -> Result<(), StoreError> {
     fault_point!("fsync", path);
-    File::open(path).and_then(|file| file.sync_all()).map_err(|source| StoreError::io("fsync", path, source))
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|source| StoreError::io("fsync", path, source))?;
+    done!(fault::Done::SyncFile(path.to_owned()));
+    Ok(())
 }
 
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(path: &Path) -> Result<(), StoreError> {
     fault_point!("fsync directory", path);
     let synced = File::open(path).and_then(|dir| dir.sync_all());
-    synced.map_err(|source| StoreError::io("fsync directory", path, source))
+    synced.map_err(|source| StoreError::io("fsync directory", path, source))?;
+    done!(fault::Done::SyncDir(path.to_owned()));
+    Ok(())
 }
 
 /// Makes everything on the file system of `path` durable: one call for thousands of files.
 pub(crate) fn sync_filesystem(path: &Path) -> Result<(), StoreError> {
     fault_point!("syncfs", path);
     let synced = File::open(path).and_then(|file| rustix::fs::syncfs(&file).map_err(io::Error::from));
-    synced.map_err(|source| StoreError::io("syncfs", path, source))
+    synced.map_err(|source| StoreError::io("syncfs", path, source))?;
+    done!(fault::Done::SyncFilesystem);
+    Ok(())
 }
 
 /// Puts `from` in the place of `to` in one step, whatever was there.
 pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
     fault_point!("rename", to);
-    std::fs::rename(from, to).map_err(|source| StoreError::io("rename", to, source))
+    std::fs::rename(from, to).map_err(|source| StoreError::io("rename", to, source))?;
+    done!(fault::Done::Rename(from.to_owned(), to.to_owned()));
+    Ok(())
 }
 
 /// Takes a file away.
 pub(crate) fn remove(path: &Path) -> Result<(), StoreError> {
     fault_point!("remove", path);
-    std::fs::remove_file(path).map_err(|source| StoreError::io("remove", path, source))
+    std::fs::remove_file(path).map_err(|source| StoreError::io("remove", path, source))?;
+    done!(fault::Done::Remove(path.to_owned()));
+    Ok(())
 }
 
 /// Makes a directory; it may exist.
@@ -110,7 +133,11 @@ pub(crate) fn make_dir(path: &Path) -> Result<(), StoreError> {
         Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
             Err(StoreError::io("create directory", path, source))
         }
-        _ => Ok(()),
+        Err(_) => Ok(()),
+        Ok(()) => {
+            done!(fault::Done::MakeDir(path.to_owned()));
+            Ok(())
+        }
     }
 }
 
