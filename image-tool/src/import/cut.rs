@@ -12,8 +12,8 @@ use rayon::prelude::*;
 
 use crate::ui::progress::Progress;
 
-/// Pieces worked on at a time: enough for all processors, and some 16 MiB of memory.
-const GROUP: usize = 256;
+/// Pieces worked on at a time: enough for all processors, some 4 MiB of memory and 16 MiB at most.
+const GROUP: usize = 64;
 
 /// A piece with what is to be stored for it.
 struct Worked {

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::casync::{Castr, CasyncChunk, CasyncIndex, Hash};
 
 /// Plain bytes of a group of chunks, unless one chunk alone is longer.
-const GROUP: u64 = 16 << 20;
+const GROUP: u64 = 4 << 20;
 
 /// What one group gave.
 type Group = anyhow::Result<Vec<Vec<u8>>>;
