@@ -124,8 +124,7 @@ fn main() -> Result<(), Failure> {
     println!("every {SAMPLE}th chunk at the levels of zstd, and as it is stored:");
     let sample: Vec<&[u8]> = plain.iter().copied().step_by(SAMPLE).collect();
     let len = sample.iter().map(|chunk| chunk.len()).sum();
-    let left =
-        |name: &str, frames: usize| println!("{name:<28} {:>8.2} % left", frames as f64 * 100.0 / len as f64);
+    let left = |frames: usize| println!("{:>36.2} % left", frames as f64 * 100.0 / len as f64);
     let own = timed("stored form", len, || {
         sample.iter().map(|chunk| encoder.append(chunk, &mut Vec::new())).sum::<usize>()
     });

@@ -19,8 +19,8 @@
 //! within a block is needed, and one hash
 //! is computed for 4096 bytes. It is to say "here", not to identify the block, so it need not cover all of it.
 //!
-//! The constants come from a Debian root image of 812 MB, without and with half a year of security updates (new kernel, so that
-//! all modules are others), stored as in [`crate::codec`]; `cargo bench -p image-format -- NEW OLD`, each with its map beside it:
+//! The constants come from a Debian root image of 812 MB, without and with the security updates (a new kernel among them, so
+//! that all modules are others), stored as in [`crate::codec`]; `cargo bench -p image-format -- NEW OLD`, each with its map beside it:
 //!
 //! | cut | entries | index | stored | who has OLD fetches | of it neither modules nor metadata |
 //! | --- | --- | --- | --- | --- | --- |

@@ -4,6 +4,7 @@
 
 mod care;
 mod ceremony;
+mod chunk;
 mod conflict;
 mod identity;
 mod image;
@@ -13,6 +14,7 @@ mod life;
 mod look;
 mod online;
 mod passphrase;
+mod patches;
 mod place;
 mod publish;
 mod read;
