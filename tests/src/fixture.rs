@@ -60,7 +60,7 @@ pub fn copy_to(to: &Path, stage: Stage) -> Result<()> {
 /// Adds the image, built and not signed, to another repository.
 pub fn add_build(to: &Path) -> Result<()> {
     require()?;
-    let script = "cp -a \"$1/builds/.\" \"$2/builds/\" && for d in objects packs; do cp -al \"$1/store/$d/.\" \"$2/store/$d/\" || exit; done";
+    let script = "cp -a \"$1/builds/.\" \"$2/builds/\" && for d in objects packs; do mkdir -p \"$2/store/$d\" && { ! [ -d \"$1/store/$d\" ] || cp -al \"$1/store/$d/.\" \"$2/store/$d/\"; } || exit; done";
     let from = Stage::Unsigned.dir();
     let status =
         Command::new("sh").args(["-c", script, "sh"]).args([&from, to]).status().context("run sh")?;
@@ -75,7 +75,7 @@ pub fn keep_unsigned() -> Result<()> {
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
-    let script = "cd \"$1\" && tar -cf - --exclude=./store/objects --exclude=./store/packs --exclude=./cache . | tar -xf - -C \"$2\" && cp -al store/objects store/packs \"$2/store/\"";
+    let script = "cd \"$1\" && tar -cf - --exclude=./store/objects --exclude=./store/packs --exclude=./cache . | tar -xf - -C \"$2\" && for d in objects packs; do mkdir -p \"$2/store/$d\" && { ! [ -d store/$d ] || cp -al store/$d/. \"$2/store/$d/\"; } || exit; done";
     let status = Command::new("sh").args(["-c", script, "sh"]).args([from, to]).status().context("run sh")?;
     ensure!(status.success(), "copy {} to {}: {status}", from.display(), to.display());
     Ok(())

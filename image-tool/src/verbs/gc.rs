@@ -112,6 +112,10 @@ fn text(report: &Report) -> String {
     }
     for (number, what) in [
         (collected.missing, "needed objects are missing: `imgtool verify --all` names them"),
+        (
+            collected.postponed_packs,
+            "packs are to be written again, and the disk is full: run this once more",
+        ),
         (collected.damaged_packs, "packs hold damaged objects and were left alone: `imgtool scrub` repairs"),
     ] {
         if number > 0 {

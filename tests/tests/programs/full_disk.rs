@@ -63,3 +63,43 @@ fn an_export_that_does_not_fit_leaves_nothing() {
         assert_eq!(fs::read_dir(&small.0).unwrap().count(), 0, "{format} left something");
     }
 }
+
+/// An object that nobody needs, and that has been there for years.
+fn litter(data: &Path, name: &str, size: usize) -> PathBuf {
+    let path = data.join("objects").join(&name[..2]).join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, vec![7; size]).unwrap();
+    let then = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000);
+    fs::File::options().append(true).open(&path).unwrap().set_modified(then).unwrap();
+    path
+}
+
+#[test]
+fn gc_makes_room_on_a_full_disk_and_leaves_a_read_only_one_alone() {
+    let place = place("full-disk-gc");
+    let small = Small::mount(&place.join("small"), "size=2g");
+    let server = Server::start(&place.join("small/server"), Lifetime::Bound).unwrap();
+    let repo = repo(&place);
+    repo.set_remote(&server).unwrap();
+    repo.publish(IMAGE).unwrap();
+    let data = server.data().to_str().unwrap().to_owned();
+    let litter: Vec<PathBuf> =
+        ["aa", "bb"].iter().map(|pair| litter(server.data(), &pair.repeat(32), 1 << 20)).collect();
+    let mut filler = fs::File::create(small.0.join("filler")).unwrap();
+    let block = vec![1; 1 << 20];
+    while std::io::Write::write_all(&mut filler, &block).is_ok() {}
+
+    small.remount("remount,ro");
+    let refused = repo.refused(&["gc", "--to", &data]).unwrap();
+    assert_says(&refused, &["Read-only file system"]);
+    repo.run(&["scrub", "--check", "--to", &data]).unwrap_err();
+    repo.run(&["verify", IMAGE, "--store", &data]).unwrap();
+    assert_eq!(Request::get("/metadata/timestamp.json").send(server.delivery).unwrap().status, 200);
+    assert!(litter.iter().all(|path| path.exists()));
+
+    small.remount("remount,rw");
+    repo.run(&["gc", "--to", &data]).unwrap();
+    assert!(litter.iter().all(|path| !path.exists()));
+    repo.run(&["scrub", "--to", &data]).unwrap();
+    repo.run(&["verify", IMAGE, "--store", &data]).unwrap();
+}

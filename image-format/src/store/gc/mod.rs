@@ -41,6 +41,8 @@ pub struct Collected {
     pub new_packs: u64,
     /// Packs that should have been rewritten, and hold a damaged object: a scrub is due.
     pub damaged_packs: u64,
+    /// Packs that should have been rewritten, for which the disk has no room: the next collection finds some.
+    pub postponed_packs: u64,
     /// Bytes on disk: removed less written.
     pub freed_bytes: i64,
 }

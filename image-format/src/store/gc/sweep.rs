@@ -156,7 +156,17 @@ impl Candidates {
     pub(crate) fn repack(self, store: &Store, marks: &Marks) -> Result<Work, StoreError> {
         let mut work = Work { report: self.report, candidates: self };
         let Candidates { loose, packs, .. } = &mut work.candidates;
-        let done = repack(store, marks, loose, packs)?;
+        let done = match repack(store, marks, loose, packs) {
+            Err(error) if error.is_full() => {
+                // There is room when what is dead is gone.
+                let before = packs.len();
+                packs.retain(|pack| pack.live.is_empty());
+                loose.retain(|loose| !loose.live);
+                work.report.postponed_packs = (before - packs.len()) as u64;
+                return Ok(work);
+            }
+            done => done?,
+        };
         work.report.new_packs = done.packs;
         work.report.freed_bytes -= done.bytes.cast_signed();
         work.report.damaged_packs = done.damaged;
