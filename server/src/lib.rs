@@ -10,6 +10,7 @@
 //!                    content: store, signed view        boot: which image, script (pure)
 //!                    fleet: inventory in SQLite         metrics, ready
 //!                    online: snapshot and timestamp, signed on time
+//!                    care: the store is read again and again
 //! ```
 //! The accept loop is our own, for its caps and time-outs; behind it, requests are routed by axum: each module with handlers
 //! has one `router()`, and `delivery::router` and `admin::router` merge them behind the checks of their listener.
@@ -24,6 +25,7 @@ pub mod admin;
 pub mod app;
 pub mod atomic;
 pub mod boot;
+pub mod care;
 pub mod cli;
 pub mod clock;
 pub mod commands;

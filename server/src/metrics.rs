@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::care::CareMetrics;
 use crate::fleet::metrics::FleetMetrics;
 use signing::UnixTime;
 
@@ -65,6 +66,8 @@ pub struct Metrics {
     boot_scripts: Family<OutcomeLabel, Counter>,
     /// About nodes' identities.
     pub fleet: FleetMetrics,
+    /// About the state of the store.
+    pub care: CareMetrics,
     objects: Gauge,
     nodes: Family<HealthLabel, Gauge>,
     expires_in: Family<RoleLabel, Gauge>,
@@ -96,6 +99,7 @@ impl Metrics {
             rejected: Family::default(),
             boot_scripts: Family::default(),
             fleet: FleetMetrics::register(&mut registry),
+            care: CareMetrics::register(&mut registry),
             objects: Gauge::default(),
             nodes: Family::default(),
             expires_in: Family::default(),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use signing::UnixTime;
 
+use crate::care::{self, Quarantine};
 use crate::content::Content;
 use crate::content::published::Published;
 use crate::online::Online;
@@ -28,6 +29,7 @@ pub struct Ready {
 struct Look {
     at: Instant,
     problems: Vec<String>,
+    quarantine: Quarantine,
 }
 
 /// How it stands, one line each.
@@ -42,7 +44,8 @@ pub struct Readiness {
 impl Ready {
     /// How it stands. Blocks.
     pub fn look(&self, content: &Content, online: &Online) -> Readiness {
-        let mut readiness = Readiness { problems: self.look_at_disk(content), warnings: Vec::new() };
+        let Look { problems, quarantine, .. } = self.look_at_disk(content);
+        let mut readiness = Readiness { problems, warnings: quarantine.warning().into_iter().collect() };
         let signing = online.problem();
         let signing = signing.map(|problem| format!("snapshot and timestamp are not signed: {problem}"));
         readiness.problems.extend(signing);
@@ -52,16 +55,21 @@ impl Ready {
         readiness
     }
 
-    fn look_at_disk(&self, content: &Content) -> Vec<String> {
+    /// What lies in quarantine. Blocks.
+    pub fn quarantine(&self, content: &Content) -> Quarantine {
+        self.look_at_disk(content).quarantine
+    }
+
+    fn look_at_disk(&self, content: &Content) -> Look {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(look) = last.as_ref().filter(|look| look.at.elapsed() < VALID) {
-            return look.problems.clone();
+            return look.clone();
         }
-        last.insert(Look { at: Instant::now(), problems: check(content) }).problems.clone()
+        last.insert(check(content)).clone()
     }
 }
 
-fn check(content: &Content) -> Vec<String> {
+fn check(content: &Content) -> Look {
     let mut problems = Vec::new();
     if let Err(error) = write_probe(content) {
         problems.push(format!("the store cannot be written: {error}"));
@@ -69,7 +77,11 @@ fn check(content: &Content) -> Vec<String> {
     if let Err(error) = std::fs::read_dir(content.store().path().join("objects")) {
         problems.push(format!("the store cannot be read: {error}"));
     }
-    problems
+    let quarantine = care::look(content.store()).unwrap_or_else(|error| {
+        problems.push(format!("the store cannot be read: {error}"));
+        Quarantine::default()
+    });
+    Look { at: Instant::now(), problems, quarantine }
 }
 
 /// `online`: seconds that snapshot and timestamp are valid when they are signed here.

@@ -16,6 +16,7 @@ use crate::admin;
 use crate::app::App;
 use crate::atomic::atomic_write;
 use crate::boot::host::UrlSettings;
+use crate::care;
 use crate::content::{Content, ContentError};
 use crate::delivery;
 use crate::fleet::Inventory;
@@ -129,6 +130,7 @@ impl Server {
             tokio::spawn(delivery_listener.serve(delivery_site, Some(workers), stopped.clone())),
             tokio::spawn(admin_listener.serve(admin_site, None, stopped.clone())),
             tokio::spawn(tend(app.clone(), stopped.clone())),
+            tokio::spawn(care::run(app.clone(), settings.scrub.clone(), stopped.clone())),
             tokio::spawn(online::run(app.clone(), stopped)),
         ];
         let listen_file = settings.data.join(LISTEN_FILE);

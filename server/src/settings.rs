@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::boot::host::BaseUrl;
+use crate::care::ScrubSettings;
 use crate::net::Limits;
 use crate::online::OnlineSettings;
 
@@ -24,4 +25,6 @@ pub struct Settings {
     pub limits: Limits,
     /// How snapshot and timestamp are signed, if there are keys for that in the data directory.
     pub online: OnlineSettings,
+    /// How the store is scrubbed.
+    pub scrub: ScrubSettings,
 }

@@ -1,6 +1,7 @@
 //! `imgserver serve`.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -8,6 +9,7 @@ use signing::online::OnlineLifetimes;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::boot::host::BaseUrl;
+use crate::care::ScrubSettings;
 use crate::logging::{self, LogFormat};
 use crate::net::Limits;
 use crate::online::{OnlineSettings, Plan};
@@ -53,6 +55,9 @@ pub struct Args {
     /// Sign although the last timestamp was signed at a time that is still to come: after the clock was wrong, and is right now.
     #[arg(long)]
     accept_earlier_clock: bool,
+    /// MiB a second that the store is read at to find damage, once a day; 0: not at all.
+    #[arg(long, value_name = "MIB", default_value_t = 16)]
+    scrub_mib_s: u32,
     /// Seconds that running answers have to end after SIGTERM.
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().drain.as_secs())]
     drain: u64,
@@ -83,6 +88,10 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         public_admin_url: args.public_admin_url,
         limits,
         online: OnlineSettings { plan, ..OnlineSettings::default() },
+        scrub: ScrubSettings {
+            rate: NonZeroU64::new(u64::from(args.scrub_mib_s) << 20),
+            ..ScrubSettings::default()
+        },
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;

@@ -23,11 +23,13 @@ use crate::http::pieces::Pieces;
 use crate::http::route::{Word, get};
 use crate::http::{Error, Named};
 
+/// Largest timestamp, in bytes.
+const TIMESTAMP_MAX: usize = 128 << 10;
 /// What the paths of objects begin with.
 const OBJECTS: &str = "/objects/";
-const OCTETS: &str = "application/octet-stream";
-const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+pub(super) const OCTETS: &str = "application/octet-stream";
+pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+pub(super) const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// Objects, metadata, targets.
 pub(super) fn router() -> Router<Arc<App>> {
@@ -80,7 +82,7 @@ async fn metadata(
     if name != "timestamp.json" {
         return immutable(&headers, &name, "application/json", opened.size, opened.into());
     }
-    let bytes = app.blocking(move |_| read_small(opened)).await?;
+    let bytes = app.blocking(move |_| read_small(&opened)).await?;
     let tag = tag_of(&blake3::hash(&bytes).to_hex())?;
     if matches(&headers, &tag) {
         return Ok(not_modified(tag, NO_CACHE));
@@ -98,13 +100,19 @@ async fn target(
     immutable(&headers, &name, "application/json", opened.size, opened.into())
 }
 
-async fn open(app: &Arc<App>, path: String) -> Result<Option<Opened>, Error> {
+pub(super) async fn open(app: &Arc<App>, path: String) -> Result<Option<Opened>, Error> {
     app.blocking(move |app| app.content.files().open(&path).map_err(Error::internal)).await
 }
 
-/// A timestamp is at most 16 KiB.
-fn read_small(opened: Opened) -> Result<Bytes, Error> {
-    let mut bytes = vec![0; usize::try_from(opened.size).map_err(Error::internal)?];
+fn read_small(opened: &Opened) -> Result<Bytes, Error> {
+    let size = usize::try_from(opened.size).ok().filter(|size| *size <= TIMESTAMP_MAX);
+    let too_large = || {
+        Error::internal(format!(
+            "timestamp.json: expected at most {TIMESTAMP_MAX} bytes, found {}",
+            opened.size
+        ))
+    };
+    let mut bytes = vec![0; size.ok_or_else(too_large)?];
     opened.file.read_exact_at(&mut bytes, 0).map_err(Error::internal)?;
     Ok(bytes.into())
 }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod boot_script;
+pub mod casync;
 mod file;
 pub mod path;
 pub mod ranges;
@@ -26,6 +27,7 @@ pub fn router(app: Arc<App>) -> Router {
     let routes = Router::new()
         .merge(batch::router())
         .merge(boot_script::router())
+        .merge(casync::router())
         .merge(file::router())
         .merge(health::router())
         .merge(status::router())

@@ -125,6 +125,8 @@ mod tests {
             ("/metadata/12.root.json", "metadata"),
             (&format!("/targets/pins/{hex}.@assignments.json"), "target"),
             (&format!("/targets/images/{hex}.ha@1.2.json"), "target"),
+            ("/casync/ha@1.caibx", "casync"),
+            (&format!("/casync/default.castr/0123/{hex}.cacnk"), "casync"),
             ("/healthz", "healthz"),
             ("/readyz", "readyz"),
             ("/metrics", "metrics"),
@@ -181,6 +183,9 @@ mod tests {
             format!("/targets/other/{hex}.ha@1.json"),
             format!("/targets/images/{hex}.ha@1.json/x"),
             format!("/targets/images/{hex}.HA@1.json"),
+            "/casync/".into(),
+            "/casync/x.json".into(),
+            format!("/casync/default.castr/{hex}.cacnk"),
             "/admin.token".into(),
             "/fleet.db".into(),
         ] {

@@ -42,6 +42,8 @@ async fn metrics(State(app): State<Arc<App>>) -> Result<impl IntoResponse, Error
         expiry: expiry.map(|(role, expires)| (role.clone(), expires.0)).collect(),
     };
     app.metrics.fleet.observe(&app.inventory);
+    let quarantine = app.blocking(|app| Ok(app.ready.quarantine(&app.content))).await?;
+    app.metrics.care.observe(&quarantine);
     let text = app.metrics.text(&snapshot).map_err(Error::internal)?;
     let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, open_metrics)], Text(text)))

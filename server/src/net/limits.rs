@@ -6,9 +6,10 @@ use std::time::Duration;
 pub const HEAD_MAX: usize = 16 << 10;
 /// Most header lines in a request; more are answered 431.
 pub const HEADERS_MAX: usize = 64;
-/// Kernel send buffer per connection, in bytes: what a client that reads nothing can pin, and small enough that a slow
-/// but living reader shows progress within [`Limits::write_stall`].
-pub const SEND_BUFFER: u32 = 512 << 10;
+/// Bytes of an answer that the kernel takes per connection before it has sent them: what a client that reads nothing can pin, and
+/// small enough that a slow but living reader shows progress within [`Limits::write_stall`]. What is on its way does not count:
+/// a distant reader gets as much as its connection carries.
+pub const UNSENT_MAX: u32 = 128 << 10;
 /// Bytes that a blocked reader must take within [`Limits::write_stall`].
 pub const STALL_MIN: usize = 32 << 10;
 /// Backlog of connections that the kernel accepts for us.

@@ -15,13 +15,14 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::gate::{Gate, Pass};
 use super::guarded::Guarded;
-use super::limits::{BACKLOG, HEAD_MAX, HEADERS_MAX, Limits, SEND_BUFFER};
+use super::limits::{BACKLOG, HEAD_MAX, HEADERS_MAX, Limits, UNSENT_MAX};
 use super::phase::Phase;
 use super::shed::Shed;
 use super::workers::Workers;
@@ -50,7 +51,10 @@ pub struct Site {
 
 /// See [`Site::swift`].
 #[derive(Clone)]
-pub struct Swift(Option<Arc<dyn Fn(&Request<Incoming>) -> Option<AxumResponse> + Send + Sync>>);
+pub struct Swift(Option<Arc<Answer>>);
+
+/// Answers a request, or leaves it to the routes.
+type Answer = dyn Fn(&Request<Incoming>) -> Option<AxumResponse> + Send + Sync;
 
 impl std::fmt::Debug for Swift {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -86,7 +90,7 @@ impl Listener {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
         // Accepted connections inherit it.
-        socket.set_send_buffer_size(SEND_BUFFER)?;
+        SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_MAX)?;
         socket.bind(address)?;
         let gate = Gate::new(limits.connections, limits.per_address);
         Ok(Self { socket: socket.listen(BACKLOG)?, limits, gate, metrics })

@@ -3,6 +3,9 @@
 
 mod admin;
 mod boot;
+mod care;
+mod casync;
+mod crowd;
 mod delivery;
 mod edge;
 mod identity;

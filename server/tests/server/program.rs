@@ -11,11 +11,11 @@ use signing::repo::Lifetimes;
 use crate::support::publication::{Publication, pack};
 use crate::support::soon;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_imgserver");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_imgserver");
 
-struct Program {
-    child: Option<Child>,
-    delivery: std::net::SocketAddr,
+pub struct Program {
+    pub child: Option<Child>,
+    pub delivery: std::net::SocketAddr,
     admin: std::net::SocketAddr,
     token: String,
 }
@@ -31,7 +31,7 @@ impl Drop for Program {
 
 impl Program {
     /// Starts `command` with the arguments of a server on `data`, and waits until it listens.
-    async fn start(mut command: Command, data: &Path, more: &[&str]) -> Self {
+    pub async fn start(mut command: Command, data: &Path, more: &[&str]) -> Self {
         command.arg("serve").arg("--data").arg(data).args([
             "--listen",
             "127.0.0.1:0",
@@ -57,7 +57,7 @@ impl Program {
         Self { child: Some(child), delivery: address("delivery"), admin: address("admin"), token }
     }
 
-    async fn put(&self, body: &[u8]) -> Response {
+    pub async fn put(&self, body: &[u8]) -> Response {
         let headers = format!("Authorization: Bearer {}\r\nContent-Length: {}\r\n", self.token, body.len());
         request(self.admin, "PUT", "/v1/objects", &headers, body).await
     }
@@ -69,7 +69,7 @@ impl Program {
     }
 
     /// SIGTERM, and everything that it logged.
-    async fn stop(mut self) -> Output {
+    pub async fn stop(mut self) -> Output {
         let child = self.child.take().unwrap();
         let id = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();

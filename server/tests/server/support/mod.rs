@@ -6,6 +6,7 @@ pub mod publication;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use server::care::ScrubSettings;
 use server::net::Limits;
 use server::online::OnlineSettings;
 use server::server::{Server, StartError};
@@ -33,6 +34,7 @@ pub fn settings(dir: &TempDir, limits: Limits) -> Settings {
         public_admin_url: None,
         limits,
         online: OnlineSettings::default(),
+        scrub: ScrubSettings::default(),
     }
 }
 
