@@ -64,6 +64,7 @@ const PACKAGES: &[Package] = &[
     package("openssh-client", "/usr/bin/ssh-agent", "makes keys of its own and signs with them as an agent"),
     package("casync", "/usr/bin/casync", "reads what is exported and makes what is imported"),
     package("zstd", "/usr/bin/zstd", "reads what is exported"),
+    package("strace", "/usr/bin/strace", "kills programs at every system call"),
     package("qemu-system-x86", "/usr/bin/qemu-system-x86_64", "runs nodes as virtual machines"),
     package("ipxe-qemu", "/usr/lib/ipxe/qemu/pxe-virtio.rom", "has the network boot ROM of these machines"),
     package("seabios", "/usr/share/seabios/bios-256k.bin", "has the firmware of these machines"),
