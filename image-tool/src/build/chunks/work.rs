@@ -86,33 +86,35 @@ impl<'p> Worker<'p> {
                 let start = begin * BLOCK;
                 let end = self.size.min(start + blocks as u64 * BLOCK);
                 let head = previous.as_ref().map_or(&[][..], |previous| previous.part(start, end));
-                let tail = current.part(start, end);
-                let mut joined = std::mem::take(&mut self.joined);
-                let plain = match (head, tail) {
-                    ([], plain) | (plain, []) => plain,
-                    (head, tail) => {
-                        joined.clear();
-                        joined.extend_from_slice(head);
-                        joined.extend_from_slice(tail);
-                        joined.as_slice()
-                    }
-                };
-                let entry = self.chunk(plain, &mut stored);
-                self.joined = joined;
-                entry
+                self.chunk(head, current.part(start, end), &mut stored)
             }
         });
         let entries = entries.collect();
         Done { entries, stored }
     }
 
-    /// The entry of a chunk. The stored bytes of one that is new are appended to `out`.
-    fn chunk(&mut self, plain: &[u8], out: &mut Vec<u8>) -> (Entry, bool) {
-        let chunk = ChunkId::of(plain);
-        let plain_len = plain.len() as u32;
+    /// The entry of the chunk `head` and `tail` in one. The stored bytes of one that is new are appended to `out`.
+    fn chunk(&mut self, head: &[u8], tail: &[u8], out: &mut Vec<u8>) -> (Entry, bool) {
+        let chunk = match (head, tail) {
+            ([], plain) | (plain, []) => ChunkId::of(plain),
+            (head, tail) => {
+                let digest = blake3::Hasher::new().update(head).update(tail).finalize();
+                ChunkId::from_bytes(*digest.as_bytes())
+            }
+        };
+        let plain_len = (head.len() + tail.len()) as u32;
         if let Some((object, stored_len)) = self.known.get(&chunk) {
             return (Entry { chunk, object: *object, plain_len, stored_len: *stored_len }, false);
         }
+        let plain = match (head, tail) {
+            ([], plain) | (plain, []) => plain,
+            (head, tail) => {
+                self.joined.clear();
+                self.joined.extend_from_slice(head);
+                self.joined.extend_from_slice(tail);
+                &self.joined
+            }
+        };
         let start = out.len();
         let stored_len = self.encoder.append(plain, out) as u32;
         let object = ObjectId::of(&out[start..]);
