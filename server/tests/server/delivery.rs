@@ -6,7 +6,7 @@ use image_format::ObjectId;
 use image_format::store::Store;
 
 use crate::support::client::{Response, raw, read_one, request};
-use crate::support::publication::{Image, Publication, one_image};
+use crate::support::publication::{Image, Publication, one_image, plain_chunk};
 use crate::support::{Running, start};
 
 /// So that single objects can be damaged. The server's housekeeping would notice within a second.
@@ -55,6 +55,10 @@ async fn an_object_is_served_whole_with_exact_lengths() {
         (told.header("x-content-type-options"), told.header("cache-control")),
         ("nosniff", "no-store")
     );
+
+    // The admin listener has no short way to objects: its route says the same.
+    let routed = request(running.server.admin, "GET", &path, "", b"").await;
+    assert_eq!((routed.status, &routed.body, but_date(&routed)), (200, bytes, but_date(&got)));
 
     let whole = running.get_with(&path, "Range: bytes=0-3\r\n").await;
     assert_eq!((whole.status, whole.body.len()), (200, bytes.len()));
@@ -207,6 +211,28 @@ async fn a_batch_is_the_stored_bytes_in_order() {
     }
     let kernel = format!("/batch/{}/0", image.manifest.kernel.object.id);
     assert_eq!(running.get(&kernel).await.status, 404);
+}
+
+#[tokio::test]
+async fn segments_are_batched_like_chunks() {
+    let running = start().await;
+    let mut publication = Publication::new();
+    let image = publication.image("ha@1", 1);
+    // The first two of its entries.
+    let plain = [plain_chunk("ha@1", 0, 4), plain_chunk("ha@1", 1, 5)];
+    let (table, stored) = publication.stream(&image, &plain);
+    publication.sign();
+    running.publish(&publication).await;
+    for (ranges, expected) in [("0-1", stored.concat()), ("1", stored[1].clone())] {
+        let got = running.get(&format!("/batch/{table}/{ranges}")).await;
+        assert_eq!((got.status, &got.body), (200, &expected), "{ranges}");
+    }
+    assert_eq!(running.get(&format!("/batch/{table}/2")).await.status, 400);
+    // A segment is no list, nor is a table that nothing names.
+    let segment = format!("/batch/{}/0", ObjectId::of(&stored[0]));
+    assert_eq!(running.get(&segment).await.status, 404);
+    let (path, document) = publication.targets.iter().find(|(path, _)| path.contains("@patches")).unwrap();
+    assert_eq!(running.get(&format!("/targets/{path}")).await.body, *document);
 }
 
 #[tokio::test]

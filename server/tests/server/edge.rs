@@ -70,6 +70,19 @@ async fn an_idle_connection_lives_longer_than_a_slow_head() {
 }
 
 #[tokio::test]
+async fn a_head_that_begins_behind_a_request_and_does_not_end_is_cut() {
+    let limits = Limits { idle: SHORT, head: SHORT, ..Limits::default() };
+    let running = start_with(limits).await;
+    let mut stream = connect(running.server.delivery).await;
+    // Both arrive at once: nothing comes in any more when the answer is written.
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /obj").await.unwrap();
+    let start = Instant::now();
+    assert_eq!(read_one(&mut stream).await.status, 200);
+    assert_eq!(read_all(&mut stream).await, b"");
+    assert!(start.elapsed() >= SHORT, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
 async fn above_the_caps_there_is_503_with_retry_after() {
     for limits in
         [Limits { connections: 2, ..Limits::default() }, Limits { per_address: 2, ..Limits::default() }]

@@ -6,6 +6,8 @@ use std::path::Path;
 use fleet_protocol::Commit;
 use image_format::index::{Entry, Index};
 use image_format::manifest::ObjectRef;
+use image_format::patch::{EntryRun, Segment, SegmentTable, encode_segment};
+use image_format::patches::{Patches, Stream, patches_path};
 use image_format::pin::{ASSIGNMENTS_PATH, Assignments, PIN_FORMAT, Pin, PinnedImage, pin_path};
 use image_format::repository::Upload;
 use image_format::store::Store;
@@ -33,6 +35,12 @@ pub struct Image {
     pub manifest: Manifest,
     pub digest: Sha256,
     pub index: Index,
+}
+
+/// The plain bytes of a chunk.
+pub fn plain_chunk(image: &str, number: u64, blocks: u64) -> Vec<u8> {
+    let text = format!("{image} chunk {number} ");
+    text.bytes().cycle().take(usize::try_from(blocks * BLOCK).unwrap()).collect()
 }
 
 pub fn object(bytes: &[u8]) -> ObjectRef {
@@ -119,10 +127,7 @@ impl Publication {
 
     /// Adds an image whose root is: four chunks, a zero run, and the first chunk again.
     pub fn image(&mut self, name: &str, counter: u64) -> Image {
-        let plain = |number: u64, blocks: u64| -> Vec<u8> {
-            let text = format!("{name} chunk {number} ");
-            text.bytes().cycle().take(usize::try_from(blocks * BLOCK).unwrap()).collect()
-        };
+        let plain = |number, blocks| plain_chunk(name, number, blocks);
         let mut entries = Vec::new();
         let mut chunk = |publication: &mut Self, plain: &[u8]| {
             let stored = codec::encode(plain);
@@ -153,6 +158,30 @@ impl Publication {
         let digest = self.target(Section::Releases, &manifest.name.target_path(), bytes);
         self.manifests.insert(manifest.name.clone(), digest);
         Image { manifest, digest, index }
+    }
+
+    /// Lists the whole stream of `image`, of two segments. Returns the table's id and the stored segments.
+    pub fn stream(&mut self, image: &Image, plain: &[Vec<u8>]) -> (ObjectId, Vec<Vec<u8>>) {
+        let mut first = 0;
+        let mut stored = Vec::new();
+        let segments = plain.iter().map(|plain| {
+            let bytes = encode_segment(plain, b"", 3).unwrap();
+            let entries = vec![EntryRun { first, count: 1 }];
+            first += 1;
+            let (stored_len, plain_len) = (bytes.len().try_into().unwrap(), plain.len().try_into().unwrap());
+            let object = ObjectId::of(&bytes);
+            stored.push(bytes);
+            Segment { object, stored_len, plain_len, base: Vec::new(), entries }
+        });
+        let table = SegmentTable::new(None, image.manifest.root.index.id, segments.collect()).unwrap();
+        for segment in &stored {
+            self.add_object(segment);
+        }
+        let mut patches = Patches::empty(image.manifest.name.clone(), image.digest);
+        let object = self.add_object(&table.encode());
+        patches.stream = Some(Stream { table: object, bytes: table.stored_bytes() });
+        self.target(Section::Releases, &patches_path(&image.manifest.name), patches.to_bytes().unwrap());
+        (object.id, stored)
     }
 
     pub fn add_object(&mut self, bytes: &[u8]) -> ObjectRef {
