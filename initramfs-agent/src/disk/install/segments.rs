@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 use image_format::device::{Device, Hint};
-use image_format::index::Index;
+use image_format::index::{CHUNK_MAX, Index};
 use image_format::patch::{Segment, WINDOW_LOG, decode_segment};
 use image_format::{BLOCK, ObjectId};
 
@@ -23,9 +23,11 @@ const REQUEST_BYTES: u64 = 32 << 20;
 /// Most segments of one request: their numbers travel in its URL.
 const REQUEST_SEGMENTS: usize = 512;
 /// Memory for the segments that arrive, wait and are decoded: the frames, the bytes that they build on, and their windows.
-const MEMORY: u64 = 40 << 20;
+const MEMORY: u64 = 34 << 20;
+/// Window of a segment that decodes to more than the largest window, as a power of two.
+const STREAM_WINDOW_LOG: u32 = 23;
 /// Decoded bytes that a thread holds until it is its turn to write; in tests so few that small segments have several.
-const HELD: usize = if cfg!(test) { 12 << 10 } else { 3 << 20 };
+const HELD: usize = if cfg!(test) { 12 << 10 } else { 1 << 20 };
 
 /// A way by segments.
 #[derive(Clone, Copy)]
@@ -178,9 +180,12 @@ impl Collector<'_, '_> {
     }
 }
 
-/// What a segment takes until it is decoded.
+/// What a segment takes until it is decoded: its frame, its base, and a window as large as what comes out, or 8 MiB where that is more
+/// than the largest window.
 fn memory_for(segment: &Segment) -> u64 {
-    u64::from(segment.stored_len) + segment.base_len() + u64::from(segment.plain_len).min(1 << WINDOW_LOG)
+    let plain = u64::from(segment.plain_len);
+    let window = if plain > 1 << WINDOW_LOG { 1 << STREAM_WINDOW_LOG } else { plain };
+    u64::from(segment.stored_len) + segment.base_len() + window
 }
 
 /// Which entries of the wanted segments are of use, so that threads need not ask each other.
@@ -205,7 +210,6 @@ struct Workshop<'a, 'b> {
 
 /// What a thread keeps from segment to segment.
 struct Hands {
-    prefix: Vec<u8>,
     plain: Vec<u8>,
     /// Entries whose bytes are whole and right, and where they lie in `plain`.
     done: Vec<(usize, std::ops::Range<usize>)>,
@@ -216,8 +220,7 @@ impl Workshop<'_, '_> {
     fn work(&self, turns: &Turns<Arrived<'_>>) {
         let _guard = turns.guard();
         let mut hands = Hands {
-            prefix: Vec::new(),
-            plain: Vec::with_capacity(HELD),
+            plain: Vec::with_capacity(HELD + CHUNK_MAX as usize),
             done: Vec::new(),
             runs: Runs::default(),
         };
@@ -262,7 +265,6 @@ impl Workshop<'_, '_> {
                 found: found.to_string(),
             });
         }
-        let mut prefix = std::mem::take(&mut hands.prefix);
         let mut cutter = Cutter {
             index: self.index,
             needed: &self.needed.0,
@@ -270,7 +272,7 @@ impl Workshop<'_, '_> {
             current: None,
             wrong: None,
         };
-        let decoded = self.read_base(segment, &mut prefix).and_then(|()| {
+        let decoded = self.read_base(segment).and_then(|prefix| {
             let mut sink = |piece: &[u8]| {
                 cutter.take(piece, hands, &mut |hands| {
                     turns.within(frame.turn, |arrived| hands.write(arrived));
@@ -285,26 +287,26 @@ impl Workshop<'_, '_> {
         // A beginning of an entry whose end did not come.
         let whole = hands.done.last().map_or(0, |(_, range)| range.end);
         hands.plain.truncate(whole);
-        hands.prefix = prefix;
         decoded.and(wrong.map_or(Ok(()), Err))
     }
 
     /// What the segment builds on, as the seed has it now. What it has wrongly comes out wrong, entry by entry.
-    fn read_base(&self, segment: &Segment, prefix: &mut Vec<u8>) -> Result<(), InstallError> {
-        prefix.clear();
-        let Some(base) = self.road.base else { return Ok(()) };
+    fn read_base(&self, segment: &Segment) -> Result<Vec<u8>, InstallError> {
+        let Some(base) = self.road.base else { return Ok(Vec::new()) };
+        // The table was checked: all ranges together are at most SEGMENT_BASE_MAX.
+        let mut prefix = vec![0; segment.base_len() as usize];
         for range in &segment.base {
             base.hint(Hint::Read, u64::from(range.first) * BLOCK, u64::from(range.count) * BLOCK);
         }
+        let mut start = 0;
         for range in &segment.base {
             let offset = u64::from(range.first) * BLOCK;
-            let start = prefix.len();
-            // The table was checked: all ranges together are at most SEGMENT_BASE_MAX.
-            prefix.resize(start + range.count as usize * BLOCK as usize, 0);
-            base.read_at(&mut prefix[start..], offset)
-                .map_err(|source| InstallError::Base { offset, source })?;
+            let end = start + range.count as usize * BLOCK as usize;
+            let read = base.read_at(&mut prefix[start..end], offset);
+            read.map_err(|source| InstallError::Base { offset, source })?;
+            start = end;
         }
-        Ok(())
+        Ok(prefix)
     }
 }
 
