@@ -75,8 +75,8 @@ const STAGES: &[Stage] = &[
         fixture::require()?;
         cargo_test::run(view, &["-p", "bascule-tests"])
     }),
-    stage("kills", "imgtool killed at every system call that changes something", Need::Alone, |view| {
-        cargo_test::run(view, &["-p", "image-tool", "--test", "syscalls", "--", "--ignored"])
+    stage("kills", "imgtool and imgserver killed at every system call", Need::Alone, |view| {
+        cargo_test::run(view, &["-p", "image-tool", "-p", "server", "--test", "syscalls", "--", "--ignored"])
     }),
     stage("interop", "python-tuf reads our repository, we read one of python-tuf", Need::Alone, |view| {
         fixture::require()?;
