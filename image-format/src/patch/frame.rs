@@ -12,6 +12,8 @@ use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuf
 pub const WINDOW_LOG: u32 = 24;
 /// Window of a frame that decodes to more than that: 8 MiB, what every zstd decoder takes (RFC 9659).
 const STREAM_WINDOW_LOG: u32 = 23;
+/// Least entries of the compressor's tables, as a power of two, where there is a prefix; most is a place for each byte of the window.
+const TABLE_LOG_MIN: u32 = 12;
 /// Bytes of output at a time.
 const PIECE: usize = 128 << 10;
 
@@ -62,6 +64,11 @@ pub fn encode_segment(plain: &[u8], prefix: &[u8], level: i32) -> io::Result<Vec
     }
     context.set_pledged_src_size(Some(plain.len() as u64)).map_err(fail)?;
     if !prefix.is_empty() {
+        // The tables of lower levels are made for shorter windows: old bytes that lie farther back would not be found.
+        let log = (plain.len() + prefix.len()).next_power_of_two().ilog2().clamp(TABLE_LOG_MIN, WINDOW_LOG);
+        for parameter in [CParameter::HashLog(log), CParameter::ChainLog(log)] {
+            context.set_parameter(parameter).map_err(fail)?;
+        }
         context.ref_prefix(prefix).map_err(fail)?;
     }
     let mut out = Vec::with_capacity(zstd_safe::compress_bound(plain.len()));

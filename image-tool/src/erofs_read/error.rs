@@ -25,6 +25,7 @@ pub(crate) enum ErofsError {
     },
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "numbers and texts alike, as they come")]
 impl ErofsError {
     pub(super) fn new(what: impl ToString, expected: impl ToString, found: impl ToString) -> Self {
         let found = found.to_string().chars().take(80).collect();

@@ -55,7 +55,11 @@ fn nodes<R: ReadAt>(image: &Image<R>) -> Result<Vec<Node>, ErofsError> {
 fn content<R: ReadAt>(image: &Image<R>, node: &Node) -> Vec<u8> {
     let Kind::File(extent) = &node.kind else { panic!("{node:?}") };
     let mut bytes = Vec::new();
-    image.read(extent, &mut |piece| Ok(bytes.extend_from_slice(piece))).unwrap();
+    let mut keep = |piece: &[u8]| {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    };
+    image.read(extent, &mut keep).unwrap();
     bytes
 }
 

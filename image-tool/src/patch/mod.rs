@@ -22,7 +22,7 @@ use image_format::manifest::ObjectRef;
 use image_format::patch::{SegmentTable, encode_index_patch};
 use image_format::patches::{Patch, Stream};
 use image_format::store::{Batch, Store};
-use image_format::{BLOCK, Manifest, ObjectId};
+use image_format::{BLOCK, ImageName, ObjectId};
 
 pub(crate) use self::cover::{Made, Wanted, wanted};
 pub(crate) use self::effort::Effort;
@@ -35,16 +35,32 @@ use crate::erofs_read::{ErofsError, Image, StoreImage};
 use crate::publish::read_index;
 use crate::stage::Signed;
 use crate::ui::Ui;
+use crate::ui::progress::Progress;
 
 /// Segments of a patch: a node holds the old bytes and as many new ones.
 const PATCH: Limits = Limits { plain: 8 << 20, base: 8 << 20 };
 /// Segments of the whole stream.
 const STREAM: Limits = Limits { plain: 32 << 20, base: 0 };
 
+/// An image by its index.
+#[derive(Debug)]
+struct Indexed {
+    name: ImageName,
+    id: ObjectId,
+    index: Index,
+}
+
+impl Indexed {
+    fn read(store: &Store, image: &Signed) -> anyhow::Result<Self> {
+        let index = read_index(store, image.manifest())?;
+        Ok(Self { name: image.name().clone(), id: image.manifest().root.index.id, index })
+    }
+}
+
 /// Makes the patch from one image to another. Its objects go into `batch`.
 ///
 /// # Errors
-/// Chunks of one of them are not in the store, or it is no EROFS image that is read here.
+/// Chunks of one of them are not in the store, or it is an EROFS image with something in it that is not read here.
 pub(crate) fn make_patch(
     store: &Store,
     batch: &mut Batch<'_>,
@@ -52,28 +68,16 @@ pub(crate) fn make_patch(
     effort: Effort,
     ui: &Ui,
 ) -> anyhow::Result<(Patch, SegmentTable)> {
-    let base = read_index(store, from.manifest())?;
-    let target = read_index(store, to.manifest())?;
-    let base_image = StoreImage::new(store, &base);
-    let jobs = {
-        let old = file_map(store, from.manifest(), &base)?;
-        let new = file_map(store, to.manifest(), &target)?;
-        plan::patch(Side { index: &target, files: &new }, Side { index: &base, files: &old }, PATCH)
-    };
-    let progress = ui.bytes(&format!("patch {} → {}", from.name(), to.name()), plain_len(&target, &jobs));
-    let encoder = Encoder { store, target: &target, base: Some(&base_image), level: effort.level() };
-    let segments = encoder.run(jobs, batch, &progress)?;
-    let base_id = from.manifest().root.index.id;
-    let table = SegmentTable::new(Some(base_id), to.manifest().root.index.id, segments)?;
-    let bytes = table.stored_bytes();
-    let index =
-        encode_index_patch(&target.encode(), &base.encode()).context("make the patch of the index")?;
+    let (base, target) = (Indexed::read(store, from)?, Indexed::read(store, to)?);
+    let what = format!("patch {} → {}", from.name(), to.name());
+    let table = between(store, batch, &base, &target, effort, |bytes| ui.bytes(&what, bytes))?;
+    let index = encode_index_patch(&target.index.encode(), &base.index.encode());
     let patch = Patch {
         from: from.digest(),
         name: from.name().clone(),
         table: put(batch, &table.encode())?,
-        bytes,
-        index: put(batch, &index)?,
+        bytes: table.stored_bytes(),
+        index: put(batch, &index.context("make the patch of the index")?)?,
     };
     Ok((patch, table))
 }
@@ -89,17 +93,49 @@ pub(crate) fn make_stream(
     effort: Effort,
     ui: &Ui,
 ) -> anyhow::Result<Stream> {
-    let target = read_index(store, image.manifest())?;
-    let jobs = plan::stream(&target, STREAM);
-    let progress = ui.bytes(&format!("whole stream of {}", image.name()), plain_len(&target, &jobs));
-    let encoder = Encoder { store, target: &target, base: None, level: effort.level() };
-    let segments = encoder.run(jobs, batch, &progress)?;
-    let table = SegmentTable::new(None, image.manifest().root.index.id, segments)?;
+    let target = Indexed::read(store, image)?;
+    let what = format!("whole stream of {}", image.name());
+    let table = whole(store, batch, &target, effort, |bytes| ui.bytes(&what, bytes))?;
     Ok(Stream { bytes: table.stored_bytes(), table: put(batch, &table.encode())? })
 }
 
-fn file_map(store: &Store, manifest: &Manifest, index: &Index) -> anyhow::Result<FileMap> {
-    let what = || format!("find the files of {}", manifest.name);
+fn between(
+    store: &Store,
+    batch: &mut Batch<'_>,
+    base: &Indexed,
+    target: &Indexed,
+    effort: Effort,
+    progress: impl FnOnce(u64) -> Progress,
+) -> anyhow::Result<SegmentTable> {
+    let jobs = {
+        let (old, new) = (file_map(store, base)?, file_map(store, target)?);
+        let side = |image, files| Side { index: image, files };
+        plan::patch(side(&target.index, &new), side(&base.index, &old), PATCH)
+    };
+    let progress = progress(plain_len(&target.index, &jobs));
+    let image = StoreImage::new(store, &base.index);
+    let encoder = Encoder { store, target: &target.index, base: Some(&image), level: effort.level() };
+    let segments = encoder.run(jobs, batch, &progress)?;
+    Ok(SegmentTable::new(Some(base.id), target.id, segments)?)
+}
+
+fn whole(
+    store: &Store,
+    batch: &mut Batch<'_>,
+    target: &Indexed,
+    effort: Effort,
+    progress: impl FnOnce(u64) -> Progress,
+) -> anyhow::Result<SegmentTable> {
+    let jobs = plan::stream(&target.index, STREAM);
+    let progress = progress(plain_len(&target.index, &jobs));
+    let encoder = Encoder { store, target: &target.index, base: None, level: effort.level() };
+    let segments = encoder.run(jobs, batch, &progress)?;
+    Ok(SegmentTable::new(None, target.id, segments)?)
+}
+
+fn file_map(store: &Store, image: &Indexed) -> anyhow::Result<FileMap> {
+    let what = || format!("find the files of {}", image.name);
+    let index = &image.index;
     match Image::open(StoreImage::new(store, index)) {
         Ok(image) => FileMap::read(&image).with_context(what),
         // Another file system: all of it is one file.
@@ -117,3 +153,6 @@ fn put(batch: &mut Batch<'_>, bytes: &[u8]) -> anyhow::Result<ObjectRef> {
     batch.put(bytes).context("store a patch")?;
     Ok(ObjectRef { id: ObjectId::of(bytes), size: bytes.len() as u64 })
 }
+
+#[cfg(test)]
+mod tests;
