@@ -31,12 +31,10 @@ impl Output {
     /// Begins a file that shall become `path`. Says at once if it cannot.
     pub(crate) fn create(path: &Path, exists: Exists) -> anyhow::Result<Self> {
         check(path, exists)?;
-        let create = || {
-            let temporary = tempfile::Builder::new().prefix(".tmp-").tempfile_in(parent(path))?;
-            temporary.as_file().set_permissions(Permissions::from_mode(PUBLIC))?;
-            io::Result::Ok(temporary)
-        };
-        let temporary = create().with_context(|| format!("create a file beside {}", path.display()))?;
+        // As for any new file, the process's umask takes away from this.
+        let mode = Permissions::from_mode(PUBLIC);
+        let temporary = tempfile::Builder::new().prefix(".tmp-").permissions(mode).tempfile_in(parent(path));
+        let temporary = temporary.with_context(|| format!("create a file beside {}", path.display()))?;
         Ok(Self { temporary, path: path.to_owned(), exists })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use image_format::chunker::{Piece, chunks};
@@ -113,6 +113,10 @@ fn raw_and_zstd_are_the_bytes() {
     let frame = fs::read(place.path("zst")).unwrap();
     assert!(::zstd::bulk::decompress(&frame, bytes.len()).unwrap() == bytes);
     assert_eq!(place.names(), ["raw", "zst"]);
+    // As any file that is made with the same umask.
+    fs::write(place.path("usual"), b"").unwrap();
+    let mode = |name: &str| fs::metadata(place.path(name)).unwrap().permissions().mode();
+    assert_eq!(mode("raw"), mode("usual"));
 }
 
 #[test]

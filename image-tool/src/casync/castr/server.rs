@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use ureq::{Agent, Error};
 
+use super::REQUESTS;
 use crate::destination::retry::{Failed, TRIES, retry};
 
 /// Longest wait for a connection, for an answer, and for the next bytes.
@@ -30,6 +31,7 @@ impl Server {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            .max_idle_connections_per_host(REQUESTS)
             .proxy(None)
             .timeout_connect(Some(TIMEOUT))
             .timeout_recv_response(Some(TIMEOUT))
