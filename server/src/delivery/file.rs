@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use image_format::ObjectId;
 use image_format::store::{ObjectExtent, Store, StoreError};
 
@@ -54,9 +54,11 @@ async fn object(
 
 /// The answer to a GET of `path` if that is an object whose place is known: the same as by the route.
 pub(super) fn known_object(app: &App, path: &str, headers: &HeaderMap) -> Option<Response> {
-    let id: ObjectId = path.strip_prefix(OBJECTS)?.parse().ok()?;
+    // An id has one spelling: the name is its text.
+    let name = path.strip_prefix(OBJECTS)?;
+    let id: ObjectId = name.parse().ok()?;
     let object = app.content.store().peek(id)?;
-    let mut response = immutable(headers, &id.to_string(), OCTETS, object.len, object.into()).into_response();
+    let mut response = immutable(headers, name, OCTETS, object.len, object.into()).into_response();
     response.extensions_mut().insert(Word::OBJECT);
     Some(response)
 }
@@ -133,7 +135,12 @@ fn immutable(
 }
 
 fn tag_of(name: &str) -> Result<HeaderValue, Error> {
-    HeaderValue::from_str(&format!("\"{name}\"")).map_err(Error::internal)
+    // Without a formatter: this is done for every object.
+    let mut tag = BytesMut::with_capacity(name.len() + 2);
+    tag.extend_from_slice(b"\"");
+    tag.extend_from_slice(name.as_bytes());
+    tag.extend_from_slice(b"\"");
+    HeaderValue::from_maybe_shared(tag.freeze()).map_err(Error::internal)
 }
 
 fn cached(tag: HeaderValue, cache: HeaderValue) -> [(HeaderName, HeaderValue); 3] {
