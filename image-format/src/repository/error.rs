@@ -80,7 +80,7 @@ pub enum ContentError {
     )]
     PatchesImage {
         /// The image.
-        image: ImageName,
+        image: Box<ImageName>,
         /// Manifest that the patches are for.
         named: Sha256,
         /// Manifest in `releases`.

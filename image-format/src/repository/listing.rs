@@ -111,7 +111,7 @@ impl Targets<'_> {
         match listing.images.get(name).map(|image| image.file.sha256) {
             Some(listed) if listed == patches.manifest => Ok(patches),
             listed => {
-                let (image, named) = (name.clone(), patches.manifest);
+                let (image, named) = (Box::new(name.clone()), patches.manifest);
                 Err(ContentError::PatchesImage { image, named, listed })
             }
         }
