@@ -80,7 +80,11 @@ fn a_first_publication_is_completed_by_an_empty_server() {
     let report = place.json(&["publish"]);
     assert_eq!((&report["changed"], report["images"].as_array().unwrap().len()), (&true.into(), 2));
     agreed(&place);
-    assert_eq!(report["new_patches"], serde_json::json!(["ha@2"]), "for nodes that run what web is pinned to");
+    assert_eq!(
+        report["new_patches"],
+        serde_json::json!(["ha@2"]),
+        "for nodes that run what web is pinned to"
+    );
     assert_eq!(version(&place.path("published"), "releases"), 4, "each change has a version of its own");
     let list = place.json(&["list"]);
     assert_eq!((&list[0]["published"], &list[0]["pinned_by"][0]), (&true.into(), &"web".into()));
