@@ -89,7 +89,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     listen_file: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Server {
@@ -138,7 +138,7 @@ impl Server {
             "delivery": delivery.to_string(), "admin": admin.to_string(), "pid": std::process::id(),
         });
         atomic_write(&listen_file, format!("{addresses}\n").as_bytes(), 0o644).map_err(at_data)?;
-        Ok(Self { delivery, admin, app, stop, tasks, listen_file, _lock: lock })
+        Ok(Self { delivery, admin, app, stop, tasks, listen_file, lock })
     }
 
     /// What the listeners share.
@@ -155,6 +155,8 @@ impl Server {
                 tracing::error!(%error, "a task of the server ended badly");
             }
         }
+        // Closing does not do while a process that is just being started has a copy of the descriptor.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
         tracing::info!("stopped");
     }
 }
