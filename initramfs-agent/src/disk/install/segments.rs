@@ -24,6 +24,8 @@ const REQUEST_BYTES: u64 = 32 << 20;
 const REQUEST_SEGMENTS: usize = 512;
 /// Memory for the segments that arrive, wait and are decoded: the frames, the bytes that they build on, and their windows.
 const MEMORY: u64 = 34 << 20;
+/// Threads that decode: for more there is no memory, and each keeps what it had.
+const DECODERS: usize = 2;
 /// Window of a segment that decodes to more than the largest window, as a power of two.
 const STREAM_WINDOW_LOG: u32 = 23;
 /// Decoded bytes that a thread holds until it is its turn to write; in tests so few that small segments have several.
@@ -59,7 +61,7 @@ pub(super) fn fetch(
     let (frames, waiting) = sync_channel(wanted.len().clamp(1, 1 << 10));
     let workshop = Workshop { index, road, needed, waiting: Mutex::new(waiting) };
     let received = std::thread::scope(|scope| {
-        for _ in 0..threads() {
+        for _ in 0..threads().min(DECODERS) {
             scope.spawn(|| workshop.work(&turns));
         }
         let mut collector = Collector {
@@ -210,6 +212,7 @@ struct Workshop<'a, 'b> {
 
 /// What a thread keeps from segment to segment.
 struct Hands {
+    prefix: Vec<u8>,
     plain: Vec<u8>,
     /// Entries whose bytes are whole and right, and where they lie in `plain`.
     done: Vec<(usize, std::ops::Range<usize>)>,
@@ -220,6 +223,7 @@ impl Workshop<'_, '_> {
     fn work(&self, turns: &Turns<Arrived<'_>>) {
         let _guard = turns.guard();
         let mut hands = Hands {
+            prefix: Vec::new(),
             plain: Vec::with_capacity(HELD + CHUNK_MAX as usize),
             done: Vec::new(),
             runs: Runs::default(),
@@ -265,6 +269,7 @@ impl Workshop<'_, '_> {
                 found: found.to_string(),
             });
         }
+        let mut prefix = std::mem::take(&mut hands.prefix);
         let mut cutter = Cutter {
             index: self.index,
             needed: &self.needed.0,
@@ -272,7 +277,7 @@ impl Workshop<'_, '_> {
             current: None,
             wrong: None,
         };
-        let decoded = self.read_base(segment).and_then(|prefix| {
+        let decoded = self.read_base(segment, &mut prefix).and_then(|()| {
             let mut sink = |piece: &[u8]| {
                 cutter.take(piece, hands, &mut |hands| {
                     turns.within(frame.turn, |arrived| hands.write(arrived));
@@ -284,6 +289,7 @@ impl Workshop<'_, '_> {
             })
         });
         let wrong = cutter.wrong;
+        hands.prefix = prefix;
         // A beginning of an entry whose end did not come.
         let whole = hands.done.last().map_or(0, |(_, range)| range.end);
         hands.plain.truncate(whole);
@@ -291,10 +297,10 @@ impl Workshop<'_, '_> {
     }
 
     /// What the segment builds on, as the seed has it now. What it has wrongly comes out wrong, entry by entry.
-    fn read_base(&self, segment: &Segment) -> Result<Vec<u8>, InstallError> {
-        let Some(base) = self.road.base else { return Ok(Vec::new()) };
+    fn read_base(&self, segment: &Segment, prefix: &mut Vec<u8>) -> Result<(), InstallError> {
+        let Some(base) = self.road.base else { return Ok(()) };
         // The table was checked: all ranges together are at most SEGMENT_BASE_MAX.
-        let mut prefix = vec![0; segment.base_len() as usize];
+        prefix.resize(segment.base_len() as usize, 0);
         for range in &segment.base {
             base.hint(Hint::Read, u64::from(range.first) * BLOCK, u64::from(range.count) * BLOCK);
         }
@@ -306,7 +312,7 @@ impl Workshop<'_, '_> {
             read.map_err(|source| InstallError::Base { offset, source })?;
             start = end;
         }
-        Ok(prefix)
+        Ok(())
     }
 }
 
