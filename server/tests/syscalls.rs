@@ -187,7 +187,7 @@ async fn killed_at_any_call_it_shows_old_or_new_and_what_it_acknowledged() {
             kills += 1;
             at_work += u32::from(!early);
             let now = seen(&data);
-            if now != old && now != new || acknowledged && now != new {
+            if now != new && (now != old || acknowledged) {
                 violations.push(format!("{call} {at}: readers see something else"));
             }
             let again = Program::start(&data, None).await;
