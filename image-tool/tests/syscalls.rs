@@ -3,7 +3,7 @@
 //! `strace` counts the calls and sends SIGKILL at the N-th, for every N until the program comes through. It is no part of a plain
 //! `cargo test`; `cargo verify` runs it, or `cargo test -p image-tool --test syscalls -- --ignored --nocapture`.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
 
 #[allow(dead_code, reason = "shared with the tests of the command line")]
 #[path = "cli/image.rs"]
