@@ -23,7 +23,7 @@ use signing::repo::Section;
 /// An index of two hundred chunks that are named by `seed` and their number; every tenth by the number alone.
 fn index(seed: &str) -> Index {
     let entry = |number: u32| {
-        let name = if number % 10 == 0 { seed } else { "" };
+        let name = if number.is_multiple_of(10) { seed } else { "" };
         let text = format!("{name}{number}");
         Entry {
             chunk: ChunkId::of(text.as_bytes()),

@@ -43,8 +43,8 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let start = Instant::now();
-    let manifest_bytes = fs::read(&arguments.manifest)
-        .with_context(|| format!("read {}", arguments.manifest.display()))?;
+    let manifest_bytes =
+        fs::read(&arguments.manifest).with_context(|| format!("read {}", arguments.manifest.display()))?;
     let manifest = Manifest::parse(&manifest_bytes).context("parse the manifest")?;
     let store = Store::open(&arguments.store)?;
     let disk = open_disk(&arguments, &manifest)?;
