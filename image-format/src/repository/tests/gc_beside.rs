@@ -1,7 +1,7 @@
 //! A collection beside publishers and readers.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -15,8 +15,12 @@ use crate::repository::{Collection, Repository};
 use crate::store::Store;
 use crate::store::tests::store;
 
-/// Images that come and go.
+/// Images that come and go, at least.
 const ROUNDS: usize = 20;
+/// And at most, until a collection has come between: no lease covers every moment.
+const ROUNDS_MAX: usize = 2000;
+/// Different contents, more than are listed at a time: one that comes back was referred to by nothing in between.
+const CONTENTS: usize = 7;
 
 /// Stores an image as a publisher does, with what is there already not stored again.
 fn put(store: &Store, name: &str, content: &str) -> Manifest {
@@ -37,18 +41,16 @@ fn publishers_with_a_lease_and_collections_at_once() {
     let mut admin = Publisher::new();
     admin.list(&put(&store, "base@1", "base"));
     repository.commit(admin.upload(), NOW).unwrap();
-    let over = AtomicBool::new(false);
+    let (over, removed) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         let collector = scope.spawn(|| {
             // As another process: it knows of the packs only what it sees.
             let store = Store::open(dir.path().join("store")).unwrap();
             let collection = Collection { grace: Duration::ZERO, ..NOW_OLD };
-            let mut removed = 0;
             while !over.load(Ordering::Relaxed) {
                 time_flies(&store);
-                removed += collection.run(&store).unwrap().removed_objects;
+                removed.fetch_add(collection.run(&store).unwrap().removed_objects, Ordering::Relaxed);
             }
-            removed
         });
         let reader = scope.spawn(|| {
             let store = Store::open(dir.path().join("store")).unwrap();
@@ -63,10 +65,13 @@ fn publishers_with_a_lease_and_collections_at_once() {
             reads
         });
         let mut listed = BTreeMap::new();
-        for round in 0..ROUNDS {
+        for round in 0..ROUNDS_MAX {
+            if round >= ROUNDS && removed.load(Ordering::Relaxed) > 0 {
+                break;
+            }
             let lease = store.lease().unwrap();
             let name = format!("ha@{round}");
-            let manifest = put(&store, &name, &(round % 3).to_string());
+            let manifest = put(&store, &name, &(round % CONTENTS).to_string());
             admin.list(&manifest);
             listed.insert(name.clone(), manifest);
             repository.commit(admin.upload(), NOW).unwrap();
@@ -79,7 +84,8 @@ fn publishers_with_a_lease_and_collections_at_once() {
             }
         }
         over.store(true, Ordering::Relaxed);
-        assert!(collector.join().unwrap() > 0);
+        collector.join().unwrap();
+        assert!(removed.load(Ordering::Relaxed) > 0);
         assert!(reader.join().unwrap() > 0);
     });
     assert_whole(&store);
