@@ -9,13 +9,11 @@
 use std::time::Duration;
 
 use super::names::TIMESTAMP;
-use super::{LoadError, Repository, load_view, references};
-use crate::index::IndexError;
+use super::{CollectError, Repository, load_view, references};
 use crate::manifest::ObjectRef;
-use crate::patch::PatchError;
 use crate::store::gc::{Candidates, Marks, cutoff};
 use crate::store::{Collected, Store, StoreError};
-use crate::{Manifest, ObjectId};
+use crate::Manifest;
 
 /// How long a new pack is there before an old one goes: longer than a reader needs to list them, and than a tick of a file system's
 /// clock.
@@ -30,48 +28,6 @@ pub struct Collection<'a> {
     pub keep: &'a [Manifest],
     /// Change nothing.
     pub dry_run: bool,
-}
-
-/// Why nothing was collected, or not all.
-#[derive(Debug, thiserror::Error)]
-pub enum CollectError {
-    /// The metadata cannot be verified: what is referred to is not known.
-    #[error("what is published cannot be verified, so nothing is removed")]
-    Load(#[from] LoadError),
-    /// Everything would go.
-    #[error("nothing is published here, so everything would be removed")]
-    NothingPublished,
-    /// An object that says what else is needed cannot be read.
-    #[error("{what} cannot be read, so nothing is removed")]
-    Read {
-        /// What it is.
-        what: String,
-        /// Why not.
-        source: StoreError,
-    },
-    /// An index is none.
-    #[error("{what} ({id}) cannot be understood, so nothing is removed")]
-    Index {
-        /// What it is.
-        what: String,
-        /// The object.
-        id: ObjectId,
-        /// Why not.
-        source: IndexError,
-    },
-    /// A segment table is none.
-    #[error("{what} ({id}) cannot be understood, so nothing is removed")]
-    Table {
-        /// What it is.
-        what: String,
-        /// The object.
-        id: ObjectId,
-        /// Why not.
-        source: Box<PatchError>,
-    },
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 impl Collection<'_> {

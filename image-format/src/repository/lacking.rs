@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::gc::CollectError;
+use super::collect_error::CollectError;
 use super::references;
 use super::{LoadError, load_view};
 use crate::manifest::ObjectRef;

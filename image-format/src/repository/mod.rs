@@ -26,6 +26,7 @@
 //! still there (`verify` reads them).
 
 mod check;
+mod collect_error;
 mod commit;
 mod error;
 mod gc;
@@ -45,9 +46,10 @@ use std::path::{Path, PathBuf};
 
 use signing::TrustedFiles;
 
+pub use self::collect_error::CollectError;
 pub use self::commit::Committed;
 pub use self::error::{CommitError, ContentError, LoadError};
-pub use self::gc::{CollectError, Collection};
+pub use self::gc::Collection;
 pub use self::lacking::{LackingError, lacking};
 pub use self::listing::{FLOOR_TARGET, floors, read_floors};
 pub use self::names::{MetadataFile, TargetFile, TargetKind};

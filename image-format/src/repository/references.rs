@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use signing::limits::TARGETS_MAX_LEN;
 use signing::metadata::{Envelope, Targets as TargetsRole};
 
-use super::gc::CollectError;
+use super::collect_error::CollectError;
 use super::listing::{Listed, Targets};
 use super::names::{MetadataFile, TargetFile, TargetKind};
 use super::{Repository, View};

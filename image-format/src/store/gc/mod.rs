@@ -7,6 +7,7 @@
 //! and small objects in files of their own, together. New packs are durable and visible before an old one goes; whoever has an
 //! old one open reads on.
 
+mod found;
 mod marks;
 mod repack;
 mod sweep;

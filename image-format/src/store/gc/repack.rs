@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Marks;
-use super::sweep::{Loose, Pack};
+use super::found::{Loose, Pack};
 use crate::ObjectId;
 use crate::store::pack::PackId;
 use crate::store::packer::Packer;

@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::Metadata;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use rustix::fs::FlockOperation;
 
+use super::found::{Loose, Pack};
 use super::repack::repack;
 use super::{Collected, Marks};
 use crate::ObjectId;
@@ -32,22 +33,6 @@ pub(crate) struct Candidates {
     loose: Vec<Loose>,
     packs: Vec<Pack>,
     report: Collected,
-}
-
-pub(super) struct Loose {
-    pub(super) id: ObjectId,
-    pub(super) path: PathBuf,
-    len: u64,
-    pub(super) live: bool,
-}
-
-pub(super) struct Pack {
-    id: PackId,
-    path: PathBuf,
-    len: u64,
-    /// Numbers of its entries in the tables.
-    pub(super) live: Vec<usize>,
-    dead: u64,
 }
 
 /// What a collection has still to do: everything is where it was, and live objects have been copied.
