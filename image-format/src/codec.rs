@@ -32,6 +32,19 @@ const MIN_MATCH: u32 = 4;
 const HASH_LOG: u32 = 17;
 const CHAIN_LOG: u32 = 15;
 
+/// Level of [`Compression::Best`], with its own parameters: an eighth fewer bytes than [`LEVEL`] for eighty times the time.
+pub const BEST_LEVEL: i32 = 19;
+
+/// How much time goes into the bytes of a chunk. What a node decodes is the same, as fast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// [`LEVEL`] with the parameters of this module.
+    #[default]
+    Fast,
+    /// [`BEST_LEVEL`].
+    Best,
+}
+
 /// Largest window of a frame, as a power of two (8 MiB, RFC 9659). Frames of [`encode`] need no more than one chunk.
 pub const WINDOW_LOG_MAX: u32 = 23;
 
@@ -94,10 +107,16 @@ pub fn encode(plain: &[u8]) -> Vec<u8> {
 /// An encoder that keeps its memory from chunk to chunk.
 #[derive(Default)]
 pub struct Encoder {
+    compression: Compression,
     inner: Option<zstd::bulk::Compressor<'static>>,
 }
 
 impl Encoder {
+    /// One that takes its time, or not.
+    pub fn new(compression: Compression) -> Self {
+        Self { compression, inner: None }
+    }
+
     /// Appends the stored form of `plain` to `out` and returns its length; see [`encode`].
     pub fn append(&mut self, plain: &[u8], out: &mut Vec<u8>) -> usize {
         let start = out.len();
@@ -117,7 +136,7 @@ impl Encoder {
     fn frame(&mut self, plain: &[u8], out: &mut Vec<u8>) -> io::Result<usize> {
         let encoder = match self.inner.take() {
             Some(encoder) => self.inner.insert(encoder),
-            None => self.inner.insert(compressor()?),
+            None => self.inner.insert(compressor(self.compression)?),
         };
         let start = out.len();
         out.resize(start + zstd_safe::compress_bound(plain.len()), 0);
@@ -125,7 +144,10 @@ impl Encoder {
     }
 }
 
-fn compressor() -> io::Result<zstd::bulk::Compressor<'static>> {
+fn compressor(compression: Compression) -> io::Result<zstd::bulk::Compressor<'static>> {
+    if compression == Compression::Best {
+        return zstd::bulk::Compressor::new(BEST_LEVEL);
+    }
     let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
     let parameters = [
         CParameter::Strategy(zstd_safe::Strategy::ZSTD_dfast),

@@ -133,3 +133,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn more_effort_gives_fewer_bytes_of_the_same_kind() {
+    let plain: Vec<u8> = (0..20_000_u32).flat_map(|n| (n * n % 1009).to_le_bytes()).collect();
+    let stored = [super::Compression::Fast, super::Compression::Best].map(|compression| {
+        let mut out = Vec::new();
+        let mut encoder = super::Encoder::new(compression);
+        encoder.append(&plain, &mut out);
+        let mut found = Vec::new();
+        decode(&out, plain.len(), &mut found).unwrap();
+        assert_eq!(found, plain);
+        out.clear();
+        assert_eq!(encoder.append(&plain, &mut out), out.len());
+        out.len()
+    });
+    assert!(stored[1] < stored[0], "{stored:?}");
+}

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use super::names::TIMESTAMP;
 use super::{CollectError, Repository, load_view, references};
+use crate::Manifest;
 use crate::manifest::ObjectRef;
 use crate::store::gc::{Candidates, Marks, cutoff};
 use crate::store::{Collected, Store, StoreError};
-use crate::Manifest;
 
 /// How long a new pack is there before an old one goes: longer than a reader needs to list them, and than a tick of a file system's
 /// clock.

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use image_format::chunker::FileMap;
-use image_format::index::Index;
-use image_format::store::{Batch, Store};
+use image_format::codec::Compression;
+use image_format::store::Batch;
 use image_format::{BLOCK, Sha256};
 
-use super::chunks::{self, Chunked, Chunking};
+use super::chunks::{self, Chunked, Chunking, Known};
 use super::root::Root;
 use super::stages::Stages;
 use super::work::Work;
@@ -46,8 +46,8 @@ pub(crate) struct BootFiles {
 pub(crate) fn root_image(
     root: &Root,
     recipe: &Recipe,
-    earlier: &[Index],
-    store: &Store,
+    known: &Known,
+    compression: Compression,
     batch: &mut Batch<'_>,
     work: &Work,
     stages: &mut Stages<'_>,
@@ -61,9 +61,8 @@ pub(crate) fn root_image(
     })?;
     let size = u64::from(map.blocks()) * BLOCK;
     let chunked = stages.run_bytes("chunks", size, |progress| {
-        let known = chunks::known(store, earlier)?;
         let progress = |bytes| progress.add(bytes);
-        let chunking = Chunking { map: Some(&map), known: &known, batch, progress: &progress };
+        let chunking = Chunking { map: Some(&map), known, compression, batch, progress: &progress };
         let chunked = chunks::store_image(&path, size, salt, chunking)?;
         let chunks = &chunked.chunks;
         let note = format!(

@@ -19,6 +19,7 @@ mod artifacts;
 mod bootstrap;
 pub(crate) mod chunks;
 mod compare;
+mod compression;
 pub(crate) mod contents;
 mod cpio;
 mod earlier;
@@ -52,6 +53,7 @@ use image_format::{ImageName, Role, Sha256, Version};
 
 pub(crate) use self::agent::find as find_agent;
 use self::archive_state::ArchiveState;
+pub(crate) use self::compression::CompressionChoice;
 use self::earlier::Earlier;
 use self::mode::Mode;
 pub(crate) use self::mode::ModeChoice;
@@ -92,6 +94,8 @@ pub(crate) struct BuildRequest {
     pub(crate) builds: PathBuf,
     /// Archives of root trees, and temporary files.
     pub(crate) cache: PathBuf,
+    /// How hard chunks are compressed.
+    pub(crate) compression: CompressionChoice,
     /// Whether the artifacts stay as files beside the manifest.
     pub(crate) keep_artifacts: bool,
     /// An image to compare the result with: `role@version` or a build's directory.
@@ -120,7 +124,9 @@ pub(crate) fn build(request: &BuildRequest, ui: &Ui) -> anyhow::Result<Built> {
     let (root, archives) = root_tree(&recipe, mode, &agent, &work, &mut stages)?;
     let indexes = earlier.indexes(&store)?;
     let mut batch = store.batch().context("begin to store")?;
-    let image = artifacts::root_image(&root, &recipe, &indexes, &store, &mut batch, &work, &mut stages)?;
+    let known = chunks::known(&store, &indexes)?;
+    let compression = request.compression.into();
+    let image = artifacts::root_image(&root, &recipe, &known, compression, &mut batch, &work, &mut stages)?;
     let boot = artifacts::boot_files(&root, &agent, &root_json, &work, &mut stages)?;
     let provenance = Provenance {
         builder: BUILDER.to_owned(),

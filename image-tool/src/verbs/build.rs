@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use image_format::{Role, Version};
 
-use crate::build::{self, BuildRequest, Built, ModeChoice};
+use crate::build::{self, BuildRequest, Built, CompressionChoice, ModeChoice};
 use crate::context::Context;
 use crate::recipe;
 use crate::repo::Repo;
@@ -44,6 +44,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", value_parser = recipe::mirror)]
     mirror: Option<String>,
 
+    /// How hard to compress
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    compression: CompressionChoice,
+
     /// Keep root image, kernel, initramfs and boot loader as files beside the manifest
     #[arg(long)]
     keep_tree: bool,
@@ -66,6 +70,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         store: repo.store_dir(),
         builds: repo.builds_dir(),
         cache: repo.cache_dir(),
+        compression: args.compression,
         keep_artifacts: args.keep_tree,
         compare: args.compare.clone(),
     };

@@ -12,6 +12,7 @@ use image_format::index::{INDEX_MAX, Index};
 use image_format::store::Store;
 use serde::Serialize;
 
+use crate::build::CompressionChoice;
 use crate::build::chunks::{self, Chunking};
 use crate::context::Context;
 use crate::fsutil;
@@ -49,6 +50,10 @@ pub(crate) struct Args {
     /// The index of an earlier file: chunks of it that are in the store are not compressed again
     #[arg(long, value_name = "INDEX")]
     known: Vec<PathBuf>,
+
+    /// How hard to compress
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    compression: CompressionChoice,
 }
 
 /// What was done.
@@ -97,7 +102,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let mut batch = store.batch().context("begin to store")?;
     let progress = context.ui.bytes("chunks", size);
     let tell = |bytes| progress.add(bytes);
-    let chunking = Chunking { map: map.as_ref(), known: &known, batch: &mut batch, progress: &tell };
+    let chunking = Chunking {
+        map: map.as_ref(),
+        known: &known,
+        compression: args.compression.into(),
+        batch: &mut batch,
+        progress: &tell,
+    };
     let made = chunks::store(&file, size, chunking)
         .with_context(|| format!("cut {} into chunks", args.file.display()))?;
     let encoded = made.index.encode();

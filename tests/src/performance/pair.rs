@@ -44,7 +44,7 @@ impl Pair {
         for (version, security) in [("1", false), ("2", true)] {
             let recipe = format!("extends = \"ha-first\"\n[debian]\nsecurity = {security}\n");
             edit::write(&role.join("recipe.toml"), &recipe)?;
-            repo.build_with("ha", version, &["--keep-tree"])?;
+            repo.build_with("ha", version, &["--keep-tree", "--compression", "best"])?;
             repo.run(&["sign", &format!("ha@{version}"), "--no-publish"])?;
         }
         let root = |name: &str| repo.dir().join("builds").join(name).join("root.erofs");

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use image_format::chunker::FileMap;
+use image_format::codec::Compression;
 use image_format::index::Index;
 use image_format::store::{Batch, Store};
 use image_format::verity::{self, Tree};
@@ -57,6 +58,8 @@ pub(crate) struct Chunking<'c, 's> {
     pub(crate) map: Option<&'c FileMap>,
     /// Chunks that need not be compressed.
     pub(crate) known: &'c Known,
+    /// How hard the others are compressed.
+    pub(crate) compression: Compression,
     /// Receives new objects.
     pub(crate) batch: &'c mut Batch<'s>,
     /// Is told the number of bytes that have been dealt with.
@@ -90,14 +93,14 @@ pub(crate) fn store(file: &File, size: u64, chunking: Chunking<'_, '_>) -> anyho
 }
 
 fn store_on(threads: usize, file: &File, size: u64, chunking: Chunking<'_, '_>) -> anyhow::Result<Chunks> {
-    let Chunking { map, known, batch, progress } = chunking;
+    let Chunking { map, known, compression, batch, progress } = chunking;
     if let Some(map) = map {
         let promised = u64::from(map.blocks()) * BLOCK;
         ensure!(size == promised, "the file map is of an image of {promised} bytes, found {size}");
     }
     let mut entries = Vec::new();
     let mut reused = 0;
-    pipeline::run(file, size, map, known, threads, &mut |entry, stored| {
+    pipeline::run(file, size, map, (known, compression), threads, &mut |entry, stored| {
         match stored {
             Some(bytes) => drop(batch.put_hashed(entry.object, bytes)?),
             None => reused += u64::from(!entry.is_zero()),

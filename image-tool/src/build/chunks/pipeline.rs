@@ -14,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 use image_format::chunker::{Cutter, FileMap, Mark, Span};
+use image_format::codec::Compression;
 use image_format::index::Entry;
 
 use super::segment::{Pool, SEGMENT, Segment};
@@ -30,7 +31,7 @@ pub(super) fn run(
     file: &File,
     size: u64,
     map: Option<&FileMap>,
-    known: &Known,
+    (known, compression): (&Known, Compression),
     threads: usize,
     sink: &mut Sink<'_>,
 ) -> anyhow::Result<()> {
@@ -42,6 +43,7 @@ pub(super) fn run(
         segments: size.div_ceil(SEGMENT as u64),
         ahead: AHEAD * threads as u64,
         known,
+        compression,
         pool: &pool,
         stored: &stored,
         sink: Mutex::new(sink),
@@ -64,6 +66,7 @@ struct Pipeline<'p, 's> {
     segments: u64,
     ahead: u64,
     known: &'p Known,
+    compression: Compression,
     /// For segments.
     pool: &'p Pool,
     /// For stored bytes.
@@ -144,7 +147,7 @@ impl<'p> Pipeline<'p, '_> {
 
     fn work(&self) {
         let _guard = Guard(self);
-        let mut worker = Worker::new(self.known, self.stored, self.size);
+        let mut worker = Worker::new(self.known, self.compression, self.stored, self.size);
         while let Some(task) = self.next() {
             let result = match task {
                 Task::Read(number) => self.read(number),

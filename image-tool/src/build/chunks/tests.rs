@@ -1,6 +1,7 @@
 use std::io::Write as _;
 
 use image_format::chunker::{Piece, chunks, image_chunks};
+use image_format::codec::Compression;
 use image_format::index::Entry;
 use image_format::{ChunkId, ObjectId, codec};
 use proptest::prelude::*;
@@ -30,7 +31,13 @@ impl World {
     fn cut(&self, threads: usize, bytes: &[u8], map: Option<&FileMap>, indexes: &[Index]) -> Chunks {
         let known = known(&self.store, indexes).unwrap();
         let mut batch = self.store.batch().unwrap();
-        let chunking = Chunking { map, known: &known, batch: &mut batch, progress: &|_| {} };
+        let chunking = Chunking {
+            map,
+            known: &known,
+            compression: Compression::Fast,
+            batch: &mut batch,
+            progress: &|_| {},
+        };
         let chunks = store_on(threads, &self.file(bytes), bytes.len() as u64, chunking).unwrap();
         batch.commit().unwrap();
         chunks
@@ -103,7 +110,13 @@ fn an_image_gets_its_verity_tree_at_the_same_time() {
     let bytes = content(300, 2);
     drop(world.file(&bytes));
     let mut batch = world.store.batch().unwrap();
-    let chunking = Chunking { map: None, known: &Known::new(), batch: &mut batch, progress: &|_| {} };
+    let chunking = Chunking {
+        map: None,
+        known: &Known::new(),
+        compression: Compression::Fast,
+        batch: &mut batch,
+        progress: &|_| {},
+    };
     let salt = Sha256::of(b"salt");
     let path = world.dir.path().join("artifact");
     let chunked = store_image(&path, bytes.len() as u64, salt, chunking).unwrap();
@@ -119,7 +132,13 @@ fn a_file_that_shrinks_and_a_map_of_another_image_are_refused() {
     let bytes = content(300, 3);
     let cut = |size: u64, map: Option<&FileMap>| {
         let mut batch = world.store.batch().unwrap();
-        let chunking = Chunking { map, known: &Known::new(), batch: &mut batch, progress: &|_| {} };
+        let chunking = Chunking {
+            map,
+            known: &Known::new(),
+            compression: Compression::Fast,
+            batch: &mut batch,
+            progress: &|_| {},
+        };
         store_on(2, &world.file(&bytes), size, chunking).unwrap_err()
     };
     let error = cut(bytes.len() as u64 + 1, None);
@@ -135,12 +154,18 @@ fn what_the_receiver_fails_with_ends_it() {
     let world = World::new();
     let bytes = content(2000, 4);
     let mut received = 0;
-    let result =
-        pipeline::run(&world.file(&bytes), bytes.len() as u64, None, &Known::new(), 3, &mut |_, _| {
+    let result = pipeline::run(
+        &world.file(&bytes),
+        bytes.len() as u64,
+        None,
+        (&Known::new(), Compression::Fast),
+        3,
+        &mut |_, _| {
             received += 1;
             anyhow::ensure!(received < 5, "enough");
             Ok(())
-        });
+        },
+    );
     assert_eq!(result.unwrap_err().to_string(), "enough");
     assert_eq!(received, 5);
 }

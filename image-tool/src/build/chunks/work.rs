@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use image_format::chunker::Span;
-use image_format::codec::Encoder;
+use image_format::codec::{Compression, Encoder};
 use image_format::index::Entry;
 use image_format::{BLOCK, ChunkId, ObjectId};
 
@@ -71,8 +71,8 @@ pub(super) struct Worker<'p> {
 }
 
 impl<'p> Worker<'p> {
-    pub(super) fn new(known: &'p Known, pool: &'p Pool, size: u64) -> Self {
-        Self { known, pool, size, encoder: Encoder::default(), joined: Vec::new() }
+    pub(super) fn new(known: &'p Known, compression: Compression, pool: &'p Pool, size: u64) -> Self {
+        Self { known, pool, size, encoder: Encoder::new(compression), joined: Vec::new() }
     }
 
     pub(super) fn work(&mut self, unit: Unit<'_>) -> Done {
