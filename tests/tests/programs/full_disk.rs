@@ -22,6 +22,16 @@ impl Small {
         Self(dir.to_owned())
     }
 
+    /// The same files at another place, where nothing can be written: what is open for writing elsewhere does not matter.
+    fn read_only(&self, dir: &Path) -> Self {
+        fs::create_dir_all(dir).unwrap();
+        let mount = |args: &[&str]| Command::new("mount").args(args).arg(dir).status().unwrap().success();
+        assert!(mount(&["--bind", self.0.to_str().unwrap()]), "show it elsewhere");
+        let view = Self(dir.to_owned());
+        assert!(mount(&["-o", "remount,bind,ro"]), "make it read-only there");
+        view
+    }
+
     fn remount(&self, options: &str) {
         let status = Command::new("mount").args(["-o", options]).arg(&self.0).status().unwrap();
         assert!(status.success(), "remount: {status}");
@@ -89,15 +99,15 @@ fn gc_makes_room_on_a_full_disk_and_leaves_a_read_only_one_alone() {
     let block = vec![1; 1 << 20];
     while std::io::Write::write_all(&mut filler, &block).is_ok() {}
 
-    small.remount("remount,ro");
-    let refused = repo.refused(&["gc", "--to", &data]).unwrap();
-    assert_says(&refused, &["Read-only file system"]);
-    repo.run(&["scrub", "--check", "--to", &data]).unwrap_err();
-    repo.run(&["verify", IMAGE, "--store", &data]).unwrap();
+    let view = small.read_only(&place.join("view"));
+    let seen = view.0.join("server").to_str().unwrap().to_owned();
+    assert_says(&repo.refused(&["gc", "--to", &seen]).unwrap(), &["Read-only file system"]);
+    // The litter is not what its names say.
+    assert_says(&repo.refused(&["scrub", "--check", "--to", &seen]).unwrap(), &["2 objects damaged"]);
+    repo.run(&["verify", IMAGE, "--store", &seen]).unwrap();
     assert_eq!(Request::get("/metadata/timestamp.json").send(server.delivery).unwrap().status, 200);
     assert!(litter.iter().all(|path| path.exists()));
 
-    small.remount("remount,rw");
     repo.run(&["gc", "--to", &data]).unwrap();
     assert!(litter.iter().all(|path| !path.exists()));
     repo.run(&["scrub", "--to", &data]).unwrap();
