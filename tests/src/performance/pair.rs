@@ -28,9 +28,13 @@ pub(super) const OLD: &str = "ha@1";
 pub(super) const NEW: &str = "ha@2";
 
 impl Pair {
-    /// Builds both images below `out`.
+    /// Builds both images below `out`, or takes those of an earlier run: who wants others removes `pair`.
     pub(super) fn make(view: &View, out: &Path) -> Result<Self> {
         let dir = out.join("pair");
+        let complete = dir.join("complete");
+        if complete.exists() {
+            return Ok(Self::at(&dir));
+        }
         fs::remove_dir_all(&dir).or_else(super::ignore_absent)?;
         fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
         let images = dir.join("images");
@@ -41,16 +45,25 @@ impl Pair {
         let repo = Repo::at(view, &dir.join("repo"), &images)?;
         repo.init(None)?;
         repo.share_cache()?;
-        for (version, security) in [("1", false), ("2", true)] {
+        // Of the new image only what nodes with the old one fetch is compressed anew.
+        for (version, security, compression) in [("1", false, "fast"), ("2", true, "best")] {
             let recipe = format!("extends = \"ha-first\"\n[debian]\nsecurity = {security}\n");
             edit::write(&role.join("recipe.toml"), &recipe)?;
-            repo.build_with("ha", version, &["--keep-tree", "--compression", "best"])?;
-            repo.run(&["sign", &format!("ha@{version}"), "--no-publish"])?;
+            repo.build_with("ha", version, &["--keep-tree", "--compression", compression])?;
+            repo.run(&["sign", &format!("ha@{version}")])?;
         }
-        let root = |name: &str| repo.dir().join("builds").join(name).join("root.erofs");
-        let (old, new) = (root(OLD), root(NEW));
-        let plain = [plain(view, &dir, &old, "old")?, plain(view, &dir, &new, "new")?];
-        Ok(Self { repo: repo.dir().into(), old, new, plain })
+        let pair = Self::at(&dir);
+        plain(view, &pair.old, &pair.plain[0])?;
+        plain(view, &pair.new, &pair.plain[1])?;
+        edit::write(&complete, "")?;
+        Ok(pair)
+    }
+
+    fn at(dir: &Path) -> Self {
+        let repo = dir.join("repo");
+        let root = |name: &str| repo.join("builds").join(name).join("root.erofs");
+        let plain = ["old", "new"].map(|name| dir.join(format!("{name}.erofs")));
+        Self { old: root(OLD), new: root(NEW), repo, plain }
     }
 
     /// The file map beside a root image.
@@ -71,15 +84,15 @@ impl Pair {
 }
 
 /// The same root by `mkfs.erofs` as it is.
-fn plain(view: &View, dir: &Path, root: &Path, name: &str) -> Result<PathBuf> {
-    let (tree, image) = (dir.join(format!("{name}.tree")), dir.join(format!("{name}.erofs")));
+fn plain(view: &View, root: &Path, image: &Path) -> Result<()> {
+    let tree = image.with_extension("tree");
     let mut extract = Command::new("fsck.erofs");
     extract.arg(format!("--extract={}", tree.display())).arg("--overwrite").arg(root);
     process::run(&extract, view)?.success("fsck.erofs --extract")?;
     let mut make = Command::new("mkfs.erofs");
-    make.args(["-d0", "-T0", "-U00000000-0000-0000-0000-000000000000"]).args([&image, &tree]);
+    make.args(["-d0", "-T0", "-U00000000-0000-0000-0000-000000000000"]).arg(image).arg(&tree);
     process::run(&make, view)?.success("mkfs.erofs")?;
     fs::remove_dir_all(&tree).with_context(|| format!("remove {}", tree.display()))?;
     ensure!(image.is_file(), "mkfs.erofs made no {}", image.display());
-    Ok(image)
+    Ok(())
 }

@@ -42,7 +42,7 @@ impl<'b> Slot<'b> {
         let make = Contender::new(&format!("imgtool patch --effort {effort} --stream"), || {
             let mut make = Command::new(workspace::program("imgtool"));
             make.args(["--json", "--repo"]).arg(&bench.pair.repo);
-            make.args(["patch", OLD, NEW, "--no-publish", "--stream", "--effort", effort]);
+            make.args(["patch", OLD, NEW, "--stream", "--effort", effort]);
             make
         });
         let made = contest::hold(bench.view, 1, &[make])?.remove(0);
