@@ -46,7 +46,7 @@ impl<'b> Slot<'b> {
             make
         });
         let made = contest::hold(bench.view, 1, &[make])?.remove(0);
-        let patches = serde_json::from_str(&made.stdout).context("imgtool patch printed no JSON")?;
+        let patches = signed_patches(&bench.pair.repo)?;
         let seeded = bench.work.join("seeded.disk");
         if !seeded.exists() {
             let mut install = slot_update(bench, &seeded, OLD, "A");
@@ -182,6 +182,21 @@ fn size_of_index(bench: &Bench<'_>) -> Result<u64> {
     let manifest: Value =
         serde_json::from_slice(&fs::read(&path).with_context(|| format!("read {}", path.display()))?)?;
     number(&manifest, "/root/index/size")
+}
+
+/// The newest signed list of patches to the new image.
+fn signed_patches(repo: &Path) -> Result<Value> {
+    let dir = repo.join("store/tuf/targets/images");
+    let mut found = Vec::new();
+    for file in fs::read_dir(&dir).with_context(|| format!("list {}", dir.display()))? {
+        let file = file?;
+        if file.file_name().to_string_lossy().ends_with(&format!(".@patches.{NEW}.json")) {
+            found.push((file.metadata()?.modified()?, file.path()));
+        }
+    }
+    let (_, path) = found.into_iter().max().context("imgtool patch signed no list of patches")?;
+    let bytes = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("read {}", path.display()))
 }
 
 /// Bytes of the newest metadata of each role.
