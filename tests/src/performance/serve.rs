@@ -93,7 +93,8 @@ pub(super) fn measure(bench: &Bench<'_>, report: &mut Report) -> Result<()> {
     );
     report.at_least("chunks, requests/s : nginx", ours_best.requests, theirs_best.requests, 1.0);
     report.at_least("batches, MB/s : nginx", batch_best.bytes, theirs_best.bytes, 1.5);
-    nginx.process.kill();
+    // Its workers end with it only when it is asked.
+    nginx.process.stop(START)?;
     ours.process.kill();
     Ok(())
 }
